@@ -1,0 +1,64 @@
+"""The manifest (one row a slice, real or synthetic) and the quarantine (one row a refusal)."""
+
+from typing import Final
+
+import pandas as pd
+import pandera.pandas as pa
+
+from data_contracts.violations import Violation
+
+TUMOUR: Final = "tumour"
+NO_TUMOUR: Final = "no_tumour"
+DIAGNOSES: Final = (NO_TUMOUR, TUMOUR)  # index in this tuple is the class index everywhere
+REAL: Final = "real"
+SYNTHETIC: Final = "synthetic"
+PLANES: Final = ("axial", "coronal", "sagittal", "unknown")
+SEQUENCES: Final = ("T1", "T1c", "T2", "FLAIR", "unknown")
+LABEL_RULES: Final = ("mask", "folder", "generator")
+
+MANIFEST: Final = pa.DataFrameSchema(
+    {
+        # `file-0117` for a raster, `file-0117-z042` for one section of a volume, `g0-tumour-001234` for synthetic
+        "slice_id": pa.Column(str, pa.Check.str_matches(r"^[a-z0-9-]+$"), unique=True),
+        "origin": pa.Column(str, pa.Check.isin((REAL, SYNTHETIC))),
+        # `subject-0007`; a synthetic slice belongs to nobody and carries its generator here, `generator-0-tumour`
+        "subject": pa.Column(str, pa.Check.str_matches(r"^(subject|generator)-[a-z0-9_-]+$")),
+        # False where the source names no subject: then the duplicate group stands in for one
+        "subject_known": pa.Column(bool),
+        # connected component over subjects and duplicates: the unit that a split never cuts
+        "group": pa.Column(str, pa.Check.str_matches(r"^group-[a-z0-9_-]+$")),
+        "diagnosis": pa.Column(str, pa.Check.isin(DIAGNOSES)),
+        "label_rule": pa.Column(str, pa.Check.isin(LABEL_RULES)),
+        "sequence": pa.Column(str, pa.Check.isin(SEQUENCES)),
+        "plane": pa.Column(str, pa.Check.isin(PLANES)),
+        # relative position in the scan along its slice axis, 0 first to 1 last; null where unknown
+        "position": pa.Column(float, pa.Check.in_range(0.0, 1.0), nullable=True),
+        "height": pa.Column(int, pa.Check.ge(1)),
+        "width": pa.Column(int, pa.Check.ge(1)),
+        "spacing_mm": pa.Column(float, pa.Check.gt(0.0), nullable=True),
+        "tumour_pixels": pa.Column("Int64", pa.Check.ge(0), nullable=True),
+        "sha256": pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{64}$")),  # of the decoded pixels
+    },
+    strict=True,
+    ordered=True,
+)
+
+QUARANTINE_COLUMNS: Final = ("record", "outcome", "rule", "detail")
+REFUSED: Final = "refused"  # cannot or must not be used
+LEFT_OUT: Final = "left_out"  # sound, but outside what the study asks for
+
+
+def check_manifest(manifest: pd.DataFrame) -> list[Violation]:
+    """Every violation of the manifest schema at once, with record, rule and value; empty where it holds."""
+    try:
+        MANIFEST.validate(manifest, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        return [_violation(manifest, case) for case in error.failure_cases.to_dict("records")]
+    return []
+
+
+def _violation(manifest: pd.DataFrame, case: dict[str, object]) -> Violation:
+    row = case.get("index")
+    known = isinstance(row, int) and "slice_id" in manifest and row in manifest.index
+    record = str(manifest.loc[row, "slice_id"]) if known else "manifest"
+    return Violation(record, f"{case['column']} {case['check']}", str(case["failure_case"]))

@@ -1,0 +1,211 @@
+"""All that a report may see: measured results, frozen, with their n beside them.
+
+Every share, accuracy and difference is a fraction in [0, 1] (or [-1, 1]), never a percentage.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA_VERSION = 1
+
+Verdict = Literal["gain", "equivalent", "harm", "insufficient_evidence"]
+Arm = Literal["real", "real+classic", "real+classic+duplicates", "real+classic+synthetic", "synthetic_only"]
+ARMS: tuple[Arm, ...] = ("real", "real+classic", "real+classic+duplicates", "real+classic+synthetic", "synthetic_only")
+REFERENCE_ARM: Arm = "real+classic"
+DUPLICATES_ARM: Arm = "real+classic+duplicates"
+PRIMARY_ARM: Arm = "real+classic+synthetic"
+
+
+class Record(BaseModel):
+    """Frozen, and strict about its keys: a field that is not in the contract is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Estimate(Record):
+    """A figure and its 95 % interval from the cluster bootstrap over test subjects."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+class Difference(Estimate):
+    """Arm minus reference arm, in `metric`, on the same real test slices of `n_subjects` subjects (or groups)."""
+
+    arm: Arm
+    reference: Arm
+    metric: str = "balanced_accuracy"
+    n_subjects: int
+    n_slices: int
+    n_seeds: int
+    # smallest true difference that this design finds in 80 % of repetitions at the 5 % level, two-sided
+    minimum_detectable_effect: float
+    # a difference inside +- this margin is called no difference
+    equivalence_margin: float
+
+
+class ArmScores(Record):
+    """One arm on the real test slices; every figure is the mean over folds and seeds with its interval."""
+
+    arm: Arm
+    n_seeds: int
+    # training slices in one fold, mean over folds
+    n_real: float
+    n_added: float  # synthetic slices, or extra copies of real ones in the duplicates arm
+    balanced_accuracy: Estimate
+    accuracy: Estimate
+    auc: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+
+
+class MetricSet(Record):
+    """Of one set of n images against n real training images, in a frozen feature space."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    kid: float
+    kid_standard_error: float
+    # mean pairwise feature distance inside the set over that inside the real training images: 1 is as varied
+    spread: float
+
+
+class FidelityScores(Record):
+    """Synthetic and held-out real images of one diagnosis, judged alike against the same training images."""
+
+    fold: int
+    diagnosis: str
+    n: int
+    k: int  # neighbours in precision, recall, density, coverage
+    extractor: str
+    extractor_digest: str
+    synthetic: MetricSet
+    held_out_real: MetricSet
+
+
+class MemorisationScores(Record):
+    """Copies of training slices among the generated ones of one diagnosis and fold, before the screen."""
+
+    fold: int
+    diagnosis: str
+    n_generated: int
+    n_near_copies: int
+    n_broken: int
+    n_kept: int
+    # nearest-training-slice distance (1 - correlation of pixels, 0 is a copy, 2 the opposite) below which
+    # an image is a near-copy; from distances between different training subjects
+    threshold: float
+    median_distance_synthetic: float
+    median_distance_held_out_real: float
+    # share of real test slices that would be called near-copies by the same rule
+    held_out_real_near_copy_share: float
+
+
+class CurvePoint(Record):
+    """One tick of a training run."""
+
+    images_seen: int
+    generator_loss: float
+    discriminator_loss: float
+    # share of images on whose origin the discriminator's sign is right; 0.5 is a draw
+    discriminator_accuracy: float
+
+
+class TrainingRecord(Record):
+    """How one GAN was trained."""
+
+    fold: int
+    diagnosis: str
+    n_slices: int
+    n_subjects: int
+    images_seen: int
+    generator_parameters: int
+    discriminator_parameters: int
+    curve: tuple[CurvePoint, ...]
+
+
+class Picture(Record):
+    """A picture file, its path relative to the run folder, and what it shows.
+
+    kind `slices`: a contact sheet of `n` slices of one origin. `training`: the generator's fixed latents over
+    training, a row a tick. `nearest_pairs`: left synthetic, right its nearest real training slice, nearest first.
+    """
+
+    kind: Literal["slices", "training", "nearest_pairs"]
+    fold: int
+    diagnosis: str
+    origin: Literal["real", "synthetic", "both"]
+    path: str
+    n: int
+
+
+class RuleCount(Record):
+    """Slices or files that did not enter the study, by the rule that kept them out."""
+
+    outcome: Literal["refused", "left_out"]
+    rule: str
+    count: int
+    example: str  # the detail of the first such record; holds no source name
+
+
+class ClassCount(Record):
+    """What the study holds of one diagnosis; train and test are of fold 0."""
+
+    diagnosis: str
+    subjects: int
+    slices: int
+    train_subjects: int
+    train_slices: int
+    test_subjects: int
+    test_slices: int
+
+
+class DataFlow(Record):
+    """From the files found to the slices used."""
+
+    files_found: int
+    slices_used: int
+    subjects: int  # split units: subjects, or duplicate groups where subjects are unknown
+    subjects_known: bool
+    label_rules: tuple[str, ...]
+    sequences: tuple[str, ...]
+    planes: tuple[str, ...]
+    out: tuple[RuleCount, ...]
+    classes: tuple[ClassCount, ...]
+    exact_duplicates: int  # slices whose decoded pixels equal an earlier slice's
+    near_duplicate_pairs: int  # pairs of different slices, of different or unknown subjects, that look the same
+    image_size: int  # pixels a side after normalisation
+    folds_evaluated: int
+    folds_drawn: int
+
+
+class Provenance(Record):
+    """Enough to repeat the run; nothing that differs between two runs of the same seed."""
+
+    preset: str
+    seed: int
+    versions: dict[str, str]
+    config: dict[str, object]
+    config_digest: str
+    source_digest: str
+
+
+class RunSummary(Record):
+    """The whole run in numbers; `summary.json`."""
+
+    schema_version: int = SCHEMA_VERSION
+    verdict: Verdict
+    difference: Difference  # primary: PRIMARY_ARM minus REFERENCE_ARM
+    difference_to_duplicates: Difference  # PRIMARY_ARM minus DUPLICATES_ARM
+    data: DataFlow
+    arms: tuple[ArmScores, ...]
+    fidelity: tuple[FidelityScores, ...]
+    memorisation: tuple[MemorisationScores, ...]
+    training: tuple[TrainingRecord, ...]
+    pictures: tuple[Picture, ...]
+    warnings: tuple[str, ...]
+    provenance: Provenance

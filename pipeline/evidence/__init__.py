@@ -1,0 +1,1 @@
+"""The four questions asked of a synthetic set: fidelity, diversity, memorisation, utility."""

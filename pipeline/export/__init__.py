@@ -1,0 +1,1 @@
+"""What may leave the run, decided from evidence handed in."""

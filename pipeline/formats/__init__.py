@@ -1,0 +1,1 @@
+"""Read and write one file format each: pixels, geometry and safe header facts."""

@@ -1,0 +1,143 @@
+"""The only file that knows the names inside a run folder. Files are written whole or not at all."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from data_contracts.manifest import QUARANTINE_COLUMNS
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it there when the block ends well, remove it otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with whole(path) as part:
+        part.write_bytes(data)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON-ready value, indented and with sorted keys, so that equal values give equal bytes."""
+    write_bytes(path, (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+def write_record(path: Path, record: BaseModel) -> None:
+    """Write a pydantic record as JSON in its own field order."""
+    write_bytes(path, (record.model_dump_json(indent=2) + "\n").encode())
+
+
+def read_record(path: Path, kind: type[M]) -> M:
+    """Read what `write_record` wrote; raises pydantic.ValidationError where it breaks its contract."""
+    return kind.model_validate_json(path.read_bytes())
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """Paths of one run (or of a dataset, which is a run that has only been ingested)."""
+
+    root: Path
+
+    @property
+    def run_json(self) -> Path:
+        return self.root / "run.json"
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "manifest.parquet"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.root / "quarantine.csv"
+
+    @property
+    def ingest_json(self) -> Path:
+        return self.root / "ingest.json"
+
+    @property
+    def splits(self) -> Path:
+        return self.root / "splits.json"
+
+    @property
+    def summary(self) -> Path:
+        return self.root / "summary.json"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    def slice_pixels(self, slice_id: str) -> Path:
+        """One decoded slice, as it was read: pixels and, where there is one, its tumour mask."""
+        return self.root / "slices" / f"{slice_id}.npz"
+
+    def normalised(self, fold: int) -> Path:
+        """All real slices of the manifest, in its order, normalised by what this fold's training part fitted."""
+        return self.root / "normalised" / f"{fold}.npy"
+
+    def normalisation(self, fold: int) -> Path:
+        return self.root / "normalised" / f"{fold}.json"
+
+    def model(self, fold: int, diagnosis: str) -> Path:
+        return self.root / "models" / str(fold) / diagnosis
+
+    def synthetic(self, fold: int, diagnosis: str) -> Path:
+        return self.root / "synthetic" / str(fold) / diagnosis
+
+    def metric(self, name: str) -> Path:
+        return self.root / "metrics" / name
+
+    def picture(self, name: str) -> Path:
+        return self.root / "pictures" / name
+
+    def relative(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as parquet, whole or not at all."""
+    with whole(path) as part:
+        table.to_parquet(part, index=False)
+
+
+def write_quarantine(path: Path, rows: list[dict[str, str]]) -> None:
+    """Write the quarantine, one row a refusal with its reason; an empty one still has its header."""
+    with whole(path) as part:
+        pd.DataFrame(rows, columns=list(QUARANTINE_COLUMNS)).to_csv(part, index=False)
+
+
+def write_array(path: Path, array: NDArray[np.float32]) -> None:
+    """Write one array as .npy, whole or not at all."""
+    with whole(path) as part, part.open("wb") as file:
+        np.save(file, array)
+
+
+def once(path: Path, make: Callable[[], None]) -> None:
+    """Run `make`, which must write `path` last, unless `path` is already there: how a killed run resumes."""
+    if not path.exists():
+        make()

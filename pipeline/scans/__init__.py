@@ -1,0 +1,1 @@
+"""From a folder of scans to normalised slices, split by subject and duplicate group."""

@@ -1,0 +1,1 @@
+"""Training a conditional GAN on a few hundred slices, and sampling from it."""

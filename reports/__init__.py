@@ -1,0 +1,1 @@
+"""The pages: figures, wording and HTML, drawn from a run folder alone."""
