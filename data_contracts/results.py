@@ -61,6 +61,15 @@ class ArmScores(Record):
     specificity: Estimate
 
 
+class UtilityComparison(Record):
+    """Did synthetic data help? The arms, the two differences that decide, and the verdict; `metrics/utility.json`."""
+
+    verdict: Verdict
+    difference: Difference  # PRIMARY_ARM minus REFERENCE_ARM
+    difference_to_duplicates: Difference  # PRIMARY_ARM minus DUPLICATES_ARM
+    arms: tuple[ArmScores, ...]
+
+
 class MetricSet(Record):
     """Of one set of n images against n real training images, in a frozen feature space."""
 
