@@ -1,0 +1,87 @@
+"""The flow: scans -> synthesis -> evidence -> report, in the order in which it happens."""
+
+import os
+from pathlib import Path
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from data_contracts.manifest import DIAGNOSES
+from flows import tasks
+from flows.config import ConfigError, RunRecord, load_config, new_run_record
+from pipeline.compute import best_compute
+from pipeline.run_dir import RunDir, read_record, write_record
+from pipeline.scans.sources import source_digest
+
+DEMO = "demo"  # in place of a source: the built-in head phantoms
+
+
+@flow(name="augment-mri", validate_parameters=True)
+def augment_mri(
+    source: str, out: str, preset: str = "quick", seed: int = 0, config: str | None = None, resume: bool = False
+) -> str:
+    """Run the whole study of `source` into the run folder `out`; returns the verdict.
+
+    source: a folder of scans, or `demo` for the built-in phantoms. out: a new folder, in which `{date}` stands for
+    the scheduled day, so that a schedule does not meet its own earlier run. Raises ConfigError, ContractError or
+    TrainingFailed; what was finished by then stays and `resume` goes on from it.
+    """
+    root = Path(_dated(out)).absolute()
+    open_run(source=source, root=root, preset=preset, seed=seed, config=config, resume=resume)
+    scans = Path(source)
+    if source == DEMO:
+        scans = root / "phantoms"
+        tasks.phantoms_task(root, scans)
+    tasks.ingest_task(root, scans)
+    folds = tasks.split_task(root)
+    tasks.normalise_task(root)
+    for fold in folds:
+        for diagnosis in DIAGNOSES:
+            tasks.train_task(root, fold, diagnosis)
+            tasks.sample_task(root, fold, diagnosis)
+            tasks.fidelity_task(root, fold, diagnosis)
+        tasks.classify_task(root, fold)
+    verdict = tasks.compare_task(root)
+    tasks.report_task(root)
+    return verdict
+
+
+def open_run(*, source: str, root: Path, preset: str, seed: int, config: str | None, resume: bool) -> RunRecord:
+    """Write run.json into a new folder, or check that the one there is this very study. Raises ConfigError."""
+    study = load_config(preset=preset, file=Path(config) if config else None)
+    digest = DEMO if source == DEMO else source_digest(_existing(Path(source)))
+    record = new_run_record(
+        preset=preset, seed=seed, config=study, source_digest=digest, compute=str(best_compute())
+    )
+    run = RunDir(root)
+    if not run.run_json.exists():
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise ConfigError(f"{root} is not empty and holds no run; choose a new folder with --out")
+        try:
+            write_record(run.run_json, record)
+        except OSError as error:
+            raise ConfigError(f"the run folder {root} cannot be written: {os.strerror(error.errno or 0)}") from error
+        return record
+    there = read_record(run.run_json, RunRecord)
+    if not record.same_study(there):
+        differing = [n for n in ("seed", "config_digest", "source_digest") if getattr(record, n) != getattr(there, n)]
+        raise ConfigError(
+            f"{root} already holds a different run (its {', '.join(differing)} differ: preset {there.preset}, seed "
+            f"{there.seed}); choose another folder with --out"
+        )
+    if not resume:
+        raise ConfigError(f"{root} already holds this run; add --resume to go on with it, or choose another --out")
+    return there
+
+
+def _existing(source: Path) -> Path:
+    if not source.exists():
+        raise ConfigError(f"the source {source} does not exist; name a folder of scans")
+    return source
+
+
+def _dated(out: str) -> str:
+    if "{date}" not in out:
+        return out
+    when = flow_run.scheduled_start_time
+    return out.replace("{date}", when.strftime("%Y-%m-%d-%H%M"))

@@ -1,0 +1,287 @@
+"""The command line. Errors name what was wrong, where and what to do; exit codes are those of docs/architecture.md."""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+BAD_USAGE, BROKEN_CONTRACT, TRAINING_FAILED, INTERRUPTED = 2, 3, 4, 5
+
+Out = Annotated[Path, typer.Option("--out", help="New folder to write into.")]
+Seed = Annotated[int, typer.Option(help="Every draw of the run follows from it.", min=0)]
+
+
+class PhantomFormat(StrEnum):
+    """File formats that phantoms are written in."""
+
+    DICOM = "dicom"
+    NIFTI = "nifti"
+    PNG = "png"
+
+
+class Layout(StrEnum):
+    """Where ingest looks for the diagnosis."""
+
+    AUTO = "auto"
+    CLASSES = "classes"
+    MASKS = "masks"
+
+
+# Heavy imports stand inside the commands: `augment-mri --help` answers at once, and Prefect reads its
+# settings when it is imported, so they must be in the environment before.
+
+
+@app.callback()
+def main_options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+) -> None:
+    """Synthetic brain MRI that hospitals can trust: train, generate, and measure honestly whether it helped."""
+    context.obj = debug
+
+
+@app.command()
+def demo(out: Out = Path("runs/demo"), seed: Seed = 0, resume: bool = False) -> None:
+    """The whole study on built-in head phantoms."""
+    _study(source="demo", out=out, preset="demo", seed=seed, config=None, resume=resume)
+
+
+@app.command()
+def run(
+    source: Annotated[Path, typer.Argument(help="Folder of scans.")],
+    out: Out,
+    preset: Annotated[str, typer.Option(help="See `augment-mri presets`.")] = "quick",
+    config: Annotated[Path | None, typer.Option(help="TOML file whose keys replace the preset's.")] = None,
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option(help="Go on with the same run in OUT.")] = False,
+) -> None:
+    """The whole study: read, normalise, train a GAN per class, sample, judge, classify, report."""
+    _study(source=str(source), out=out, preset=preset, seed=seed, config=config, resume=resume)
+
+
+def _study(*, source: str, out: Path, preset: str, seed: int, config: Path | None, resume: bool) -> None:
+    with _private_prefect():
+        from flows.augment_mri import augment_mri
+        from flows.progress import console
+
+        verdict = augment_mri(
+            source=source, out=str(out), preset=preset, seed=seed, config=str(config) if config else None, resume=resume
+        )
+    console.print(f"Verdict: {verdict.replace('_', ' ')}. Report: {out / 'report.html'}")
+
+
+@contextmanager
+def _private_prefect() -> Iterator[None]:
+    """Prefect in this process with a database of its own that goes when the run ends: no server is needed or met."""
+    home = tempfile.mkdtemp(prefix="augment-mri-prefect-")
+    os.environ.pop("PREFECT_API_URL", None)
+    os.environ.update(
+        PREFECT_HOME=home,
+        PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="true",
+        PREFECT_LOGGING_LEVEL="CRITICAL",  # errors reach the user once, as one line, from main()
+        PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW="ignore",
+    )
+    try:
+        yield
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(help="New folder to write into.")],
+    subjects: Annotated[int, typer.Option(min=1, help="Half of them with a tumour.")] = 20,
+    file_format: Annotated[PhantomFormat, typer.Option("--format")] = PhantomFormat.PNG,
+    seed: Seed = 0,
+) -> None:
+    """Draw head phantoms with and without tumours, with the true masks."""
+    from flows.progress import stage
+    from pipeline.scans.phantom import write_phantoms
+
+    with stage("Draw head phantoms", "subjects") as update:
+        write_phantoms(out=out, subjects=subjects, format=file_format.value, seed=seed, progress=update)
+
+
+@app.command()
+def ingest(
+    source: Annotated[Path, typer.Argument(help="Folder of scans.")],
+    out: Annotated[Path | None, typer.Option("--out", help="New folder for the dataset.")] = None,
+    layout: Annotated[Layout, typer.Option(help="Where the diagnosis stands.")] = Layout.AUTO,
+    locate: Annotated[str | None, typer.Option(help="Only say which file a record such as file-0117 is.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Read scans into a dataset: manifest, quarantine and decoded slices."""
+    import numpy as np
+
+    from flows.config import ConfigError
+    from flows.progress import console, stage
+    from pipeline.run_dir import RunDir
+    from pipeline.scans.deidentify import locate as locate_file
+    from pipeline.scans.ingest import IngestConfig
+    from pipeline.scans.ingest import ingest as ingest_scans
+
+    if locate is not None:
+        typer.echo(locate_file(source, locate))
+        return
+    if out is None:
+        raise ConfigError("say where the dataset goes, with --out")
+    if out.exists() and any(out.iterdir()):
+        raise ConfigError(f"{out} is not empty; choose a new folder with --out")
+    dataset = RunDir(out)
+    with stage("Read the scans", "files") as update:
+        ingested = ingest_scans(
+            source=source,
+            out=dataset,
+            config=IngestConfig(layout=layout.value),
+            rng=np.random.default_rng(seed),
+            progress=update,
+        )
+    console.print(f"{ingested.files_found} files found. Manifest: {dataset.manifest}; refusals: {dataset.quarantine}")
+
+
+@app.command()
+def train(
+    dataset: Annotated[Path, typer.Argument(help="What `augment-mri ingest` wrote.")],
+    out: Out,
+    diagnosis: Annotated[str, typer.Option(help="tumour or no_tumour.")] = "tumour",
+    preset: Annotated[str, typer.Option(help="See `augment-mri presets`.")] = "quick",
+    config: Annotated[Path | None, typer.Option(help="TOML file whose keys replace the preset's.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Train one GAN on all slices of one diagnosis; running it again goes on from its checkpoint."""
+    from flows.config import load_config
+    from flows.progress import stage
+    from flows.single import train_model
+
+    study = load_config(preset=preset, file=config)
+    with stage(f"Train the {diagnosis} GAN", "images") as update:
+        train_model(dataset=dataset, out=out, diagnosis=diagnosis, config=study, seed=seed, progress=update)
+
+
+@app.command()
+def sample(
+    model: Annotated[Path, typer.Argument(help="Folder of a trained GAN, such as RUN/models/0/tumour.")],
+    out: Out,
+    seeds: Annotated[str, typer.Option(help="Numbers and ranges: 6600-6625 or 1,5,9.")],
+    truncation: Annotated[float, typer.Option(min=0.01, max=1.0, help="Below 1: less variety, fewer odd images.")] = 1.0,
+) -> None:
+    """Sample synthetic slices, one a seed, as PNG with a manifest."""
+    from flows.single import sample_model
+
+    sample_model(model=model, out=out, seeds=seeds, truncation=truncation)
+
+
+@app.command()
+def report(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    out: Annotated[Path | None, typer.Option(help="Instead of RUN/report.html.")] = None,
+) -> None:
+    """Render the report of a finished run again."""
+    from flows.config import ConfigError
+    from flows.report import write_report
+    from pipeline.run_dir import RunDir
+
+    finished = RunDir(run_folder)
+    if not finished.summary.exists():
+        raise ConfigError(f"{run_folder} holds no finished run (no summary.json); finish it with --resume")
+    write_report(finished, out or finished.report)
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 4200,
+    nightly_source: Annotated[str, typer.Option(help="Folder of scans, or `demo`: the phantoms.")] = "demo",
+    nightly_out: Annotated[str, typer.Option(help="Run folder; {date} becomes the run's own.")] = "runs/nightly-{date}",
+    nightly_preset: Annotated[str, typer.Option(help="See `augment-mri presets`.")] = "smoke",
+    cron: Annotated[str, typer.Option(help="When `augment-mri/nightly` runs.")] = "0 2 * * *",
+    timezone: Annotated[str, typer.Option(help="Time zone of the schedule.")] = "UTC",
+) -> None:
+    """A local Prefect server with both deployments and a worker for them, until interrupted."""
+    from flows.serve import serve_deployments
+
+    serve_deployments(
+        port=port,
+        cron=cron,
+        timezone=timezone,
+        nightly={"source": nightly_source, "out": nightly_out, "preset": nightly_preset},
+    )
+
+
+@app.command()
+def presets(name: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None) -> None:
+    """What presets there are."""
+    from flows.config import PRESETS, preset_text
+
+    if name is not None:
+        typer.echo(preset_text(name))
+        return
+    for preset in PRESETS:
+        first_line = preset_text(preset).splitlines()[0]
+        typer.echo(f"{preset:<10}{first_line.removeprefix('# ')}")
+
+
+@app.command()
+def doctor() -> None:
+    """What this machine can do."""
+    from flows.doctor import findings
+
+    for subject, finding in findings().items():
+        typer.echo(f"{subject:<12}{finding}")
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(code)
+
+
+def main() -> None:
+    """Run the command line and turn every known failure into one line and its exit code."""
+    # Before anything imports Prefect: hospitals are air-gapped, nothing may try to call home.
+    os.environ.update(PREFECT_SERVER_ANALYTICS_ENABLED="false", DO_NOT_TRACK="1")
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    _guarded(lambda: app(standalone_mode=True), debug="--debug" in sys.argv)
+
+
+def _as_interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _guarded(command: Callable[[], None], *, debug: bool) -> None:
+    try:
+        command()
+    except KeyboardInterrupt:
+        _fail("interrupted; what was finished is kept, add --resume to go on", INTERRUPTED)
+    except Exception as error:
+        if debug:
+            raise
+        code = _exit_code(error)
+        if code is None:  # its text may hold names from the source, so it is shown only where asked for
+            _fail(f"unexpected {type(error).__name__}; run `augment-mri --debug ...` to see where", 1)
+        _fail(str(error), code)
+
+
+def _exit_code(error: Exception) -> int | None:
+    from data_contracts.violations import ContractError
+    from flows.config import ConfigError
+    from pipeline.synthesis.gan import TrainingFailed
+    from pipeline.synthesis.model_dir import ModelError
+
+    for kinds, code in (
+        ((ConfigError,), BAD_USAGE),
+        ((ContractError,), BROKEN_CONTRACT),
+        ((TrainingFailed, ModelError), TRAINING_FAILED),
+    ):
+        if isinstance(error, kinds):
+            return code
+    return None

@@ -1,0 +1,135 @@
+"""The configuration of a whole study: the stages' own configs composed, presets, and the user's TOML on top."""
+
+import hashlib
+import json
+import platform
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import metadata, resources
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.evidence.fidelity import FidelityConfig
+from pipeline.evidence.utility import UtilityConfig
+from pipeline.scans.ingest import IngestConfig
+from pipeline.scans.normalise import NormaliseConfig
+from pipeline.scans.split import SplitConfig
+from pipeline.synthesis.gan import GanConfig
+
+PRESETS = ("smoke", "quick", "standard", "large", "demo")
+NAMED_VERSIONS = ("augment-mri", "torch", "monai", "numpy", "scikit-learn", "pydicom", "nibabel", "pandas", "prefect")
+
+
+class ConfigError(Exception):
+    """A configuration or a command that cannot be followed; says where and what to do."""
+
+
+class PhantomsConfig(BaseModel):
+    """The demo's data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    subjects: int = Field(60, ge=8)
+
+
+class StudyConfig(BaseModel):
+    """Everything that decides a study's numbers, with the seed and the source."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    ingest: IngestConfig = IngestConfig()
+    split: SplitConfig = SplitConfig()
+    normalise: NormaliseConfig = NormaliseConfig()
+    gan: GanConfig = GanConfig()
+    fidelity: FidelityConfig = FidelityConfig()
+    utility: UtilityConfig = UtilityConfig()
+    phantoms: PhantomsConfig = PhantomsConfig()  # of `augment-mri demo` alone
+
+
+class RunRecord(BaseModel):
+    """`run.json`: what this run is, written before it does anything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    preset: str
+    seed: int
+    config: StudyConfig
+    config_digest: str
+    source_digest: str
+    versions: dict[str, str]
+    machine: str
+
+    def same_study(self, other: "RunRecord") -> bool:
+        """Whether both would compute the same numbers on the same machine."""
+        return (self.seed, self.config_digest, self.source_digest) == (
+            other.seed,
+            other.config_digest,
+            other.source_digest,
+        )
+
+
+def preset_text(name: str) -> str:
+    """The TOML text of a preset. Raises ConfigError for a name that is none."""
+    if name not in PRESETS:
+        raise ConfigError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
+    return resources.files("flows").joinpath("presets", f"{name}.toml").read_text()
+
+
+def load_config(*, preset: str, file: Path | None = None) -> StudyConfig:
+    """The preset with the user's TOML file on top. Raises ConfigError that names each wrong key or value."""
+    values = tomllib.loads(preset_text(preset))
+    if file is not None:
+        try:
+            values = _merged(values, tomllib.loads(file.read_text()))
+        except OSError as error:
+            raise ConfigError(f"the config {file} cannot be read: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"the config {file} is not valid TOML: {error}") from error
+    try:
+        return StudyConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{file or preset}: {'; '.join(_explained(error))}") from error
+
+
+def _merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+    """Tables merged key by key, everything else replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _explained(error: ValidationError) -> Iterable[str]:
+    for problem in error.errors():
+        place = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            yield f"there is no key {place!r}; known there: {', '.join(_known_keys(problem['loc'][:-1]))}"
+        else:
+            yield f"{place} = {problem['input']!r}: {problem['msg']}"
+
+
+def _known_keys(table: Iterable[int | str]) -> list[str]:
+    model: type[BaseModel] = StudyConfig
+    for part in table:
+        inner = model.model_fields[str(part)].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return sorted(model.model_fields)
+
+
+def config_digest(config: StudyConfig) -> str:
+    """Hex SHA-256 of the resolved configuration."""
+    return hashlib.sha256(json.dumps(config.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def new_run_record(*, preset: str, seed: int, config: StudyConfig, source_digest: str, compute: str) -> RunRecord:
+    """Describe a run that is about to start on this machine."""
+    return RunRecord(
+        preset=preset,
+        seed=seed,
+        config=config,
+        config_digest=config_digest(config),
+        source_digest=source_digest,
+        versions={"python": platform.python_version()} | {name: metadata.version(name) for name in NAMED_VERSIONS},
+        machine=f"{platform.machine()}, {compute}",
+    )

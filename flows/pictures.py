@@ -1,0 +1,98 @@
+"""Contact sheets as PNG, for the report: real and synthetic slices, the training over time, the nearest pairs."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data_contracts.results import Picture
+from data_contracts.splits import Fold
+from pipeline.evidence.memorisation import Nearest
+from pipeline.formats.raster import read_png, to_uint8, write_png
+from pipeline.formats.synthetic import read_synthetic
+from pipeline.run_dir import RunDir, whole
+from pipeline.synthesis import model_dir
+
+COLUMNS, ROWS = 8, 4
+PAIRS = 8
+FILM_ROWS = 6
+GAP = 1  # pixels of black between tiles
+
+
+def tile(images: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
+    """Lay uint8 (N, H, W) out row by row, `columns` wide, the last row filled with black."""
+    n, height, width = images.shape
+    rows = -(-n // columns)
+    sheet = np.zeros((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), np.uint8)
+    for i, image in enumerate(images):
+        top, left = (i // columns) * (height + GAP), (i % columns) * (width + GAP)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def _write(run: RunDir, name: str, sheet: NDArray[np.uint8]) -> str:
+    with whole(run.picture(name)) as part:
+        write_png(part, sheet)
+    return run.relative(run.picture(name))
+
+
+def _spread(count: int, wanted: int) -> NDArray[np.intp]:
+    """Indices of up to `wanted` of `count` items, evenly spread: nobody picks the prettiest."""
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.intp))
+
+
+def slices(run: RunDir, fold: Fold, diagnosis: str, manifest: pd.DataFrame) -> list[Picture]:
+    """Real training slices and synthetic ones of one diagnosis, each on its own sheet."""
+    of_training = (manifest["group"].isin(fold.train) & (manifest["diagnosis"] == diagnosis)).to_numpy()
+    real = np.load(run.normalised(fold.fold), mmap_mode="r")[of_training]
+    _, synthetic = read_synthetic(run.synthetic(fold.fold, diagnosis))
+    found = []
+    for origin, images in (("real", real), ("synthetic", synthetic)):
+        chosen = images[_spread(len(images), COLUMNS * ROWS), 0] if len(images) else images[:, 0]
+        if len(chosen):
+            path = _write(run, f"{fold.fold}-{diagnosis}-{origin}.png", tile(to_uint8(chosen), COLUMNS))
+            found.append(_picture("slices", fold.fold, diagnosis, origin, path, len(chosen)))
+    return found
+
+
+def film(run: RunDir, fold: Fold, diagnosis: str) -> Picture:
+    """The generator's fixed latents over training, a row a tick, evenly spread over the ticks, the last one last."""
+    snapshots = model_dir.snapshots(run.model(fold.fold, diagnosis))
+    rows = [read_png(snapshots[i]) for i in _spread(len(snapshots), FILM_ROWS)]
+    path = _write(run, f"{fold.fold}-{diagnosis}-training.png", tile(np.stack(rows), 1))
+    return _picture("training", fold.fold, diagnosis, "synthetic", path, len(rows))
+
+
+def _pairs_name(fold: int, diagnosis: str) -> str:
+    return f"{fold}-{diagnosis}-nearest.png"
+
+
+def nearest_pairs(
+    run: RunDir,
+    fold: int,
+    diagnosis: str,
+    generated: NDArray[np.float32],
+    training: NDArray[np.float32],
+    nearest: Nearest,
+) -> None:
+    """The generated slices nearest to any training slice, each left of that slice, nearest first."""
+    worst = np.argsort(nearest.distances, kind="stable")[:PAIRS]
+    pairs = np.concatenate([generated[worst, 0], training[nearest.indices[worst], 0]], axis=2)
+    _write(run, _pairs_name(fold, diagnosis), tile(to_uint8(pairs), COLUMNS // 2))
+
+
+def draw_all(run: RunDir, folds: list[Fold], diagnoses: tuple[str, ...], manifest: pd.DataFrame) -> list[Picture]:
+    """Draw what the report shows of fold and diagnosis; the nearest pairs were drawn when they were found."""
+    found = []
+    for fold in folds:
+        for diagnosis in diagnoses:
+            pairs = run.relative(run.picture(_pairs_name(fold.fold, diagnosis)))
+            found += slices(run, fold, diagnosis, manifest)
+            found.append(film(run, fold, diagnosis))
+            found.append(_picture("nearest_pairs", fold.fold, diagnosis, "both", pairs, PAIRS))
+    return found
+
+
+def _picture(kind: str, fold: int, diagnosis: str, origin: str, path: str, n: int) -> Picture:
+    return Picture.model_validate(
+        {"kind": kind, "fold": fold, "diagnosis": diagnosis, "origin": origin, "path": path, "n": n}
+    )

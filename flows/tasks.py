@@ -1,0 +1,299 @@
+"""The stages as Prefect tasks: each reads what earlier ones left in the run folder and writes its own part.
+
+A task is a thin wrapper: it picks the rows a stage may see, calls the pipeline, and writes. Where its result
+already stands it does nothing, which is how a killed run resumes. Paths and small records pass between tasks,
+never images.
+"""
+
+import json
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from data_contracts.manifest import DIAGNOSES
+from data_contracts.results import FidelityScores, MemorisationScores, UtilityComparison
+from data_contracts.splits import Fold, Splits
+from flows import pictures, progress
+from flows.config import RunRecord
+from flows.report import write_report
+from flows.summary import summarise
+from pipeline.compute import best_compute
+from pipeline.evidence import fidelity, memorisation, utility
+from pipeline.evidence.features import RandomFeatures
+from pipeline.export.gate import Screened, screen
+from pipeline.formats.synthetic import MANIFEST_NAME, read_synthetic, write_synthetic
+from pipeline.run_dir import RunDir, read_record, write_json, write_record, write_table
+from pipeline.scans.ingest import ingest
+from pipeline.scans.normalise import normalise
+from pipeline.scans.phantom import write_phantoms
+from pipeline.scans.split import split
+from pipeline.synthesis import model_dir
+from pipeline.synthesis.sample import sample
+
+MOST_ROUNDS = 4  # of sampling, each as large as the set that is wanted, before a shortfall is accepted
+
+
+def _seed(run_seed: int, *path: int | str) -> int:
+    """A seed for one place in the study, a function of the run's seed and the place alone."""
+    words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in path]
+    return int(np.random.SeedSequence([run_seed, *words]).generate_state(1)[0])
+
+
+def _record(run: RunDir) -> RunRecord:
+    return read_record(run.run_json, RunRecord)
+
+
+def _fold(run: RunDir, number: int) -> Fold:
+    return next(fold for fold in read_record(run.splits, Splits).folds if fold.fold == number)
+
+
+def _rows(manifest: pd.DataFrame, groups: tuple[str, ...], diagnosis: str | None = None) -> NDArray[np.bool_]:
+    chosen = manifest["group"].isin(groups)
+    if diagnosis is not None:
+        chosen &= manifest["diagnosis"] == diagnosis
+    return chosen.to_numpy()
+
+
+@task(name="phantoms", cache_policy=NO_CACHE)
+def phantoms_task(root: Path, out: Path) -> None:
+    """Write the demo's head phantoms."""
+    if out.exists():
+        return
+    record = _record(RunDir(root))
+    with progress.stage("Draw head phantoms", "subjects") as update:
+        write_phantoms(
+            out=out, subjects=record.config.phantoms.subjects, format="png", seed=record.seed, progress=update
+        )
+
+
+@task(name="ingest", cache_policy=NO_CACHE)
+def ingest_task(root: Path, source: Path) -> None:
+    """Source -> manifest, quarantine and decoded slices."""
+    run = RunDir(root)
+    if run.manifest.exists():
+        return
+    record = _record(run)
+    rng = np.random.default_rng(_seed(record.seed, "ingest"))
+    with progress.stage("Read the scans", "files") as update:
+        ingest(source=source, out=run, config=record.config.ingest, rng=rng, progress=update)
+
+
+@task(name="split", cache_policy=NO_CACHE)
+def split_task(root: Path) -> tuple[int, ...]:
+    """Manifest -> folds; returns their numbers."""
+    run = RunDir(root)
+    if not run.splits.exists():
+        record = _record(run)
+        manifest = pd.read_parquet(run.manifest)
+        write_record(run.splits, split(manifest, config=record.config.split, seed=_seed(record.seed, "split")))
+    return tuple(fold.fold for fold in read_record(run.splits, Splits).folds)
+
+
+@task(name="normalise", cache_policy=NO_CACHE)
+def normalise_task(root: Path) -> None:
+    """Decoded slices -> one normalised array a fold, fitted on its training part."""
+    run = RunDir(root)
+    splits = read_record(run.splits, Splits)
+    if all(run.normalised(fold.fold).exists() for fold in splits.folds):
+        return
+    with progress.stage("Normalise", "slices") as update:
+        normalise(
+            run=run,
+            manifest=pd.read_parquet(run.manifest),
+            splits=splits,
+            config=_record(run).config.normalise,
+            progress=update,
+        )
+
+
+@task(name="train", cache_policy=NO_CACHE)
+def train_task(root: Path, fold: int, diagnosis: str) -> None:
+    """Train the GAN of one diagnosis on one fold's training part."""
+    run = RunDir(root)
+    if model_dir.config_path(run.model(fold, diagnosis)).exists():
+        return
+    record = _record(run)
+    manifest = pd.read_parquet(run.manifest)
+    rows = _rows(manifest, _fold(run, fold).train, diagnosis)
+    with progress.stage(f"Train the {diagnosis} GAN, fold {fold}", "images") as update:
+        model_dir.train(
+            folder=run.model(fold, diagnosis),
+            images=np.load(run.normalised(fold), mmap_mode="r")[rows],
+            positions=manifest.loc[rows, "position"].to_numpy(float),
+            n_subjects=manifest.loc[rows, "group"].nunique(),
+            diagnosis=diagnosis,
+            config=record.config.gan,
+            seed=_seed(record.seed, "gan", fold, diagnosis),
+            compute=best_compute(),
+            progress=update,
+        )
+
+
+def _score_path(run: RunDir, name: str, fold: int, diagnosis: str) -> Path:
+    """One fold's and diagnosis's part of metrics/NAME.json, kept apart until all are there."""
+    return run.metric(f"{name}/{fold}-{diagnosis}.json")
+
+
+@task(name="sample", cache_policy=NO_CACHE)
+def sample_task(root: Path, fold: int, diagnosis: str) -> None:
+    """Sample until enough slices pass the screen: near-copies of training slices and broken images never leave."""
+    run = RunDir(root)
+    if (run.synthetic(fold, diagnosis) / MANIFEST_NAME).exists():
+        return
+    record = _record(run)
+    manifest = pd.read_parquet(run.manifest)
+    real = np.load(run.normalised(fold), mmap_mode="r")
+    parts = _fold(run, fold)
+    of_training = _rows(manifest, parts.train, diagnosis)
+    training = real[of_training]
+    judge = memorisation.fit(training=training, groups=manifest.loc[of_training, "group"].to_numpy(str))
+    wanted = round(record.config.utility.ratio * len(training))
+    with progress.stage(f"Sample and screen {diagnosis} slices, fold {fold}", "slices") as update:
+        generated, screened, nearest = _screened_sample(
+            run.model(fold, diagnosis), training, judge, wanted, _seed(record.seed, "sample", fold, diagnosis), update
+        )
+    chosen = np.flatnonzero(screened.kept)[:wanted]
+    scores = memorisation.scores(
+        judge=judge,
+        fold=fold,
+        diagnosis=diagnosis,
+        synthetic_distances=nearest.distances,
+        held_out_real=real[_rows(manifest, parts.test, diagnosis)],
+        n_near_copies=int(screened.near_copy.sum()),
+        n_broken=int(screened.broken.sum()),
+        n_kept=len(chosen),
+    )
+    write_record(_score_path(run, "memorisation", fold, diagnosis), scores)
+    pictures.nearest_pairs(run, fold, diagnosis, generated, training, nearest)
+    write_synthetic(
+        run.synthetic(fold, diagnosis),
+        images=generated[chosen],
+        names=[f"g{fold}-{diagnosis.replace('_', '-')}-{i:06d}" for i in chosen],
+        generator=f"{fold}-{diagnosis}",
+        diagnosis=diagnosis,
+    )
+
+
+def _screened_sample(
+    model: Path,
+    training: NDArray[np.float32],
+    judge: memorisation.Judge,
+    wanted: int,
+    seed: int,
+    update: Callable[[int, int], None],
+) -> tuple[NDArray[np.float32], Screened, memorisation.Nearest]:
+    """All images generated until `wanted` passed, or for MOST_ROUNDS rounds, with what the screen said of them."""
+    generator, trained = model_dir.load_generator(model)
+    generated = np.empty((0, *training.shape[1:]), np.float32)
+    for _ in range(MOST_ROUNDS):
+        seeds = range(seed + len(generated), seed + len(generated) + wanted)
+        generated = np.concatenate([generated, sample(generator, trained, seeds=seeds)])
+        nearest = judge.nearest(generated)
+        screened = screen(
+            synthetic=generated, training=training, distances=nearest.distances, threshold=judge.threshold
+        )
+        update(min(int(screened.kept.sum()), wanted), wanted)
+        if screened.kept.sum() >= wanted:
+            break
+    return generated, screened, nearest
+
+
+@task(name="fidelity", cache_policy=NO_CACHE)
+def fidelity_task(root: Path, fold: int, diagnosis: str) -> None:
+    """Fidelity and diversity of the synthetic set of one fold and diagnosis, beside held-out real slices."""
+    run = RunDir(root)
+    path = _score_path(run, "fidelity", fold, diagnosis)
+    if path.exists():
+        return
+    record = _record(run)
+    manifest = pd.read_parquet(run.manifest)
+    real = np.load(run.normalised(fold), mmap_mode="r")
+    parts = _fold(run, fold)
+    _, synthetic = read_synthetic(run.synthetic(fold, diagnosis))
+    with progress.stage(f"Judge {diagnosis} slices, fold {fold}"):
+        scores = fidelity.judge(
+            fold=fold,
+            diagnosis=diagnosis,
+            extractor=RandomFeatures(),
+            training=real[_rows(manifest, parts.train, diagnosis)],
+            held_out_real=real[_rows(manifest, parts.test, diagnosis)],
+            synthetic=synthetic,
+            config=record.config.fidelity,
+            rng=np.random.default_rng(_seed(record.seed, "fidelity", fold, diagnosis)),
+        )
+    write_record(path, scores)
+
+
+@task(name="classify", cache_policy=NO_CACHE)
+def classify_task(root: Path, fold: int) -> None:
+    """Train every arm's classifiers of one fold and keep what they say of its real test slices."""
+    run = RunDir(root)
+    path = run.metric(f"predictions-{fold}.parquet")
+    if path.exists():
+        return
+    record = _record(run)
+    with progress.stage(f"Train classifiers, fold {fold}", "trainings") as update:
+        predictions = utility.predict_arms(
+            run=run,
+            manifest=pd.read_parquet(run.manifest),
+            fold=_fold(run, fold),
+            synthetic={d: read_synthetic(run.synthetic(fold, d))[1] for d in DIAGNOSES},
+            config=record.config.utility,
+            seed=_seed(record.seed, "classify", fold),
+            progress=update,
+        )
+    write_table(path, predictions)
+
+
+@task(name="compare", cache_policy=NO_CACHE)
+def compare_task(root: Path) -> str:
+    """All folds' predictions -> differences, intervals, verdict."""
+    run = RunDir(root)
+    path = run.metric("utility.json")
+    if not path.exists():
+        record = _record(run)
+        folds = read_record(run.splits, Splits).folds
+        predictions = pd.concat([pd.read_parquet(run.metric(f"predictions-{f.fold}.parquet")) for f in folds])
+        manifest = pd.read_parquet(run.manifest)
+        n_real = float(np.mean([_rows(manifest, f.train).sum() for f in folds]))
+        n_added = float(np.mean([sum(len(read_synthetic(run.synthetic(f.fold, d))[0]) for d in DIAGNOSES) for f in folds]))
+        with progress.stage("Compare the arms"):
+            comparison = utility.compare(
+                predictions,
+                config=record.config.utility,
+                rng=np.random.default_rng(_seed(record.seed, "compare")),
+                n_real=n_real,
+                n_added=n_added,
+            )
+        write_table(run.metric("predictions.parquet"), predictions)
+        write_record(path, comparison)
+    return read_record(path, UtilityComparison).verdict
+
+
+@task(name="report", cache_policy=NO_CACHE)
+def report_task(root: Path) -> None:
+    """Everything measured -> summary.json and report.html."""
+    run = RunDir(root)
+    with progress.stage("Write the report"):
+        folds = list(read_record(run.splits, Splits).folds)
+        judged = {
+            name: [json.loads(_score_path(run, name, f.fold, d).read_bytes()) for f in folds for d in DIAGNOSES]
+            for name in ("fidelity", "memorisation")
+        }
+        for name, scores in judged.items():
+            write_json(run.metric(f"{name}.json"), scores)
+        summary = summarise(
+            run,
+            fidelity=[FidelityScores.model_validate(scores) for scores in judged["fidelity"]],
+            memorisation=[MemorisationScores.model_validate(scores) for scores in judged["memorisation"]],
+            pictures=pictures.draw_all(run, folds, DIAGNOSES, pd.read_parquet(run.manifest)),
+        )
+        write_record(run.summary, summary)
+        write_report(run, run.report)
+
