@@ -1,0 +1,145 @@
+"""What every reader returns: a stack of slices in one display orientation, and the error that all readers raise."""
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import nibabel.orientations
+import numpy as np
+from numpy.typing import NDArray
+
+from data_contracts.manifest import PLANES
+
+_orientations: Any = nibabel.orientations  # nibabel is typed in parts, and not in this one
+
+MAX_PIXEL_RATIO: Final = 1.1  # a head drawn on pixels less square than this is visibly squeezed
+
+# world axis (0 right, 1 anterior, 2 superior) that the slices of a plane are stacked along
+STACKED_ALONG: Final = {"sagittal": 0, "coronal": 1, "axial": 2}
+_PLANE_OF_AXIS: Final = {axis: plane for plane, axis in STACKED_ALONG.items()}
+# the libraries below log and warn with header text, which may name a patient
+_TALKATIVE: Final = ("pydicom", "nibabel.global", "PIL")
+
+# first match wins; a description is lower case with every other sign than letters, digits and * as one space
+_SEQUENCE_WORDS: Final = (
+    ("FLAIR", r"flair|\bfla\b|\btirm|dark fluid"),
+    ("T1c", r"\bt1(c|ce|gd|wc|post)\b|(\bt1|mprage|spgr|bravo).*\b(gad|gd|post|ce|c|contrast)\b"),
+    ("T1", r"\bt1|mprage|mp2rage|spgr|bravo"),
+    ("T2", r"\bt2(?!star| ?\*| star)"),
+)
+
+
+class Unreadable(Exception):
+    """A file that cannot be used, with the rule it broke. Neither text ever holds anything read from the source."""
+
+    def __init__(self, rule: str, detail: str) -> None:
+        super().__init__(f"{rule}: {detail}")
+        self.rule = rule
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan: a volume, or a single picture as a stack of one.
+
+    slices: (Z, H, W) in native dtype, decoded, after rescale. Seen as a radiologist sees them:
+      axial     inferior to superior; anterior at the top, patient's left on the viewer's right
+      coronal   posterior to anterior; superior at the top, patient's left on the viewer's right
+      sagittal  patient's left to right; superior at the top, anterior on the viewer's left
+      unknown   as stored
+    positions: float64 (Z,) in [0, 1], (index - 0.5) / n counted from 1 in the whole scan, None where unknown.
+    spacing_mm: side of a pixel; slice_spacing_mm: distance of slice centres; None where unknown.
+    raw_subject: the identifier as the source gives it. For memory only: it must never be written, shown or logged.
+    """
+
+    slices: NDArray[Any]
+    plane: str = "unknown"
+    sequence: str = "unknown"
+    spacing_mm: float | None = None
+    slice_spacing_mm: float | None = None
+    positions: NDArray[np.float64] | None = None
+    raw_subject: str | None = field(default=None, repr=False)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence warnings and log lines of the decoding libraries: their texts quote headers."""
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    before = [logger.disabled for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.disabled = True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
+
+
+def plane_of_axis(world_axis: int) -> str:
+    """Plane whose slices are stacked along a world axis (0 right, 1 anterior, 2 superior)."""
+    return _PLANE_OF_AXIS[world_axis]
+
+
+def world_axes(affine: NDArray[np.float64]) -> list[int]:
+    """World axis (0 right, 1 anterior, 2 superior) nearest to each voxel axis; raises Unreadable `orientation`."""
+    if np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 0:
+        nearest = _orientations.io_orientation(affine)[:, 0]
+        if np.isfinite(nearest).all():
+            return [int(axis) for axis in nearest]
+    raise Unreadable("orientation", "the header gives no usable orientation")
+
+
+def to_display(voxels: NDArray[Any], affine: NDArray[np.float64], plane: str) -> NDArray[Any]:
+    """Turn voxels into the display orientation of `plane`.
+
+    voxels: (I, J, K); affine: (4, 4), voxel index to millimetres in RAS. Returns (Z, H, W) as in `Scan`.
+    """
+    canonical = _orientations.apply_orientation(
+        voxels, _orientations.io_orientation(affine)
+    )  # indices grow to the right, front and top
+    stacked = STACKED_ALONG[plane]
+    across, down = (axis for axis in range(3) if axis != stacked)
+    # rows run from the top (front) down and columns from the viewer's left, so both run against the world axes
+    return np.ascontiguousarray(canonical.transpose(stacked, down, across)[:, ::-1, ::-1])
+
+
+def from_display(slices: NDArray[Any]) -> NDArray[Any]:
+    """Axial (Z, H, W) in display orientation to (I, J, K) whose indices grow to the right, front and top."""
+    return np.ascontiguousarray(slices[:, ::-1, ::-1].transpose(2, 1, 0))
+
+
+def square_spacing(rows_mm: float, columns_mm: float) -> float:
+    """Side of a square pixel of the same area, in mm; raises Unreadable where pixels are far from square."""
+    ratio = max(rows_mm, columns_mm) / min(rows_mm, columns_mm)
+    if ratio > MAX_PIXEL_RATIO:
+        raise Unreadable("pixels_not_square", f"sides differ {ratio:.2f}-fold, at most {MAX_PIXEL_RATIO}")
+    return float(np.sqrt(rows_mm * columns_mm))
+
+
+def even_positions(n: int) -> NDArray[np.float64] | None:
+    """Relative positions of the n slices of a whole scan; None for a single slice, which says nothing of its height."""
+    return (np.arange(n) + 0.5) / n if n > 1 else None
+
+
+def guess_sequence(*texts: str) -> str:
+    """One of SEQUENCES from the first text that tells (a description, a file name); the texts go no further."""
+    for text in texts:
+        words = " ".join(re.findall(r"[a-z]+[0-9]*[a-z]*\*?|[0-9]+", text.lower()))
+        for sequence, pattern in _SEQUENCE_WORDS:
+            if re.search(pattern, words):
+                return sequence
+    return "unknown"
+
+
+def native_order(array: NDArray[Any]) -> NDArray[Any]:
+    """The same values in this machine's byte order."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+assert set(STACKED_ALONG) < set(PLANES)  # noqa: S101 (the two tables must name the same planes)
