@@ -1,0 +1,126 @@
+"""Where the head is in a slice: air, frames, letters and straps around it left out."""
+
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch.nn import functional
+
+SEARCH: Final = 128  # pixels of the longer side of the copy in which the head is looked for
+Pixels = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+class NoHeadError(ValueError):
+    """A slice has no region that could be a head."""
+
+
+def find_head(raw: Pixels) -> Mask:
+    """The largest bright region of a slice, bridged and filled: bool (H, W). raw: float32 (H, W), any unit.
+
+    Raises NoHeadError for a blank slice.
+    """
+    if not np.isfinite(raw).all():
+        raise NoHeadError("values that are not finite")
+    contrast = np.abs(raw - background_of(raw))  # a z-scored scan has tissue on both sides of its background
+    inner = inside_frame(_stretch(contrast))
+    stretched = _stretch(contrast[inner])
+    # one size for the search, so that its reaches below are shares of the picture whatever its resolution
+    scale = SEARCH / max(stretched.shape)
+    height, width = (max(1, round(n * scale)) for n in stretched.shape)
+    small = resize(stretched, (height, width))
+    threshold = 0.8 * otsu(small)
+    solid = resize(_solid(small > threshold).astype(np.float32), stretched.shape) > 0.5
+    head = np.zeros(raw.shape, dtype=np.bool_)
+    head[inner] = _trim(solid, stretched > threshold)
+    return head
+
+
+def _trim(solid: Mask, bright: Mask) -> Mask:
+    """Without the outer rows and columns of air that the coarse search took along: how many depends on its scale."""
+    trimmed = solid.copy()
+    for axis in (0, 1):
+        lines, seen = np.moveaxis(trimmed, axis, 0), (solid & bright).sum(axis=1 - axis)
+        full = np.flatnonzero(seen > 0.05 * seen.max())
+        if not full.size:
+            raise NoHeadError("no solid bright region")
+        lines[: full[0]] = False
+        lines[full[-1] + 1 :] = False
+    return trimmed
+
+
+def inside_frame(contrast: Pixels) -> tuple[slice, slice]:
+    """Rows and columns left when white borders are cut off: up to a line that is bright along most of its length.
+
+    contrast: float32 (H, W) in [0, 1]. A broad band reaches up to a third of the way in and must be white, since a
+    bright head can fill a line there; close to the edge a grey line will do.
+    """
+    kept = []
+    for lines in (contrast, contrast.T):
+        start, stop = 0, len(lines)
+        for brightness, reach in ((0.93, 1 / 3), (0.75, 1 / 16)):
+            bright = (lines > brightness).mean(axis=1) > 0.7
+            zone = max(1, int(reach * len(lines)))
+            first, last = np.flatnonzero(bright[:zone]), np.flatnonzero(bright[-zone:])
+            # and one more: the line's own blurred edge
+            start = max(start, first[-1] + 2 if first.size else 0)
+            stop = min(stop, len(lines) - zone + last[0] - 1 if last.size else len(lines))
+        kept.append(slice(int(start), int(stop)))
+    return kept[0], kept[1]
+
+
+def otsu(values: Pixels) -> float:
+    """Threshold in [0, 1] that best separates two classes of values in [0, 1] (Otsu 1979)."""
+    counts, edges = np.histogram(values, bins=128, range=(0.0, 1.0))
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)[:-1]
+    above = values.size - below
+    sums = np.cumsum(counts * centres)
+    with np.errstate(divide="ignore", invalid="ignore"):  # an empty class has no mean, and never wins
+        between = below * above * (sums[:-1] / below - (sums[-1] - sums[:-1]) / above) ** 2
+    return float(edges[1 + int(np.nanargmax(between))])
+
+
+def background_of(raw: Pixels) -> float:
+    """The value that fills most of the border, where one does and the scan has negative values; else the minimum."""
+    border = np.concatenate([raw[0], raw[-1], raw[:, 0], raw[:, -1]])
+    values, counts = np.unique(border, return_counts=True)
+    lowest = float(raw.min())
+    return float(values[counts.argmax()]) if lowest < 0 and counts.max() > border.size / 2 else lowest
+
+
+def resize(picture: Pixels, shape: tuple[int, ...]) -> Pixels:
+    """Bilinear, with the kernel widened where it shrinks, so that fine detail is averaged and not aliased."""
+    tensor = torch.from_numpy(np.ascontiguousarray(picture))[None, None]
+    resized = functional.interpolate(tensor, size=shape, mode="bilinear", antialias=True)
+    return np.asarray(resized[0, 0].numpy(), dtype=np.float32)
+
+
+def _stretch(contrast: Pixels) -> Pixels:
+    """To [0, 1]; the square root brings a dim brain under bright scalp fat nearer to the fat than to air."""
+    top = np.percentile(contrast, 99) if contrast.size else 0
+    if top <= 0:
+        raise NoHeadError("nothing stands out from the background")
+    return np.asarray(np.sqrt(np.minimum(contrast / top, 1)), dtype=np.float32)
+
+
+def _solid(bright: Mask) -> Mask:
+    """One solid region from the bright pixels of a SEARCH-sized picture."""
+    reach = SEARCH // 16
+    padded = np.pad(bright, reach)  # at the border of an array closing eats into what touches it
+    # wide enough to bridge the dark skull between brain and scalp, so that the head is one piece, scalp included
+    filled = ndimage.binary_fill_holes(ndimage.binary_closing(padded, iterations=reach // 2))
+    # the head is solid by now: what a wide opening takes off are letters, rulers and straps beside it
+    head = _largest(ndimage.binary_opening(filled, iterations=reach * 3 // 4))
+    return np.asarray(ndimage.binary_dilation(head)[reach:-reach, reach:-reach], dtype=np.bool_)
+
+
+def _largest(mask: Mask) -> Mask:
+    labels, count = ndimage.label(mask)
+    if not count:
+        raise NoHeadError("no connected bright region")
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(labels == sizes.argmax(), dtype=np.bool_)

@@ -1,0 +1,68 @@
+"""Folds drawn over groups of slices, stratified by diagnosis: no subject and no duplicate stands on both sides."""
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from sklearn.model_selection import StratifiedGroupKFold
+
+from data_contracts.manifest import DIAGNOSES
+from data_contracts.splits import Fold, Splits, check_splits
+from data_contracts.violations import Violation, require
+
+
+class SplitConfig(BaseModel):
+    """`folds_drawn` parts; each of the first `folds_evaluated` is the test part once, the others train."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    folds_drawn: int = Field(default=3, ge=2)
+    folds_evaluated: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _no_more_than_drawn(self) -> "SplitConfig":
+        if self.folds_evaluated > self.folds_drawn:
+            raise ValueError(f"folds_evaluated is {self.folds_evaluated}, more than folds_drawn, {self.folds_drawn}")
+        return self
+
+
+def split(manifest: pd.DataFrame, *, config: SplitConfig, seed: int) -> Splits:
+    """Draw the folds of a study from the manifest's `group` and `diagnosis` columns.
+
+    The draw depends on the seed and on which rows share a group, never on how groups are called. Slices are
+    balanced between the parts as far as whole groups allow. Raises ContractError where a diagnosis has fewer
+    groups than there are parts, or where the folds found break the rules of `check_splits`.
+    """
+    require(_too_few(manifest, config))
+    # numbers by order of appearance: sorted names would let a pseudonym decide who is tested
+    numbers, names = pd.factorize(manifest["group"])
+    folder = StratifiedGroupKFold(n_splits=config.folds_drawn, shuffle=True, random_state=seed)
+    diagnoses = manifest["diagnosis"].map({name: i for i, name in enumerate(DIAGNOSES)}).to_numpy()
+    parts = list(folder.split(np.zeros(len(manifest)), diagnoses, numbers))[: config.folds_evaluated]
+    folds = tuple(
+        Fold(fold=i, train=_names(names, numbers[train]), test=_names(names, numbers[test]))
+        for i, (train, test) in enumerate(parts)
+    )
+    splits = Splits(seed=seed, folds=folds)
+    require(check_splits(splits, manifest))
+    return splits
+
+
+def _names(names: pd.Index, numbers: np.ndarray) -> tuple[str, ...]:
+    """Group names of the rows of one part, each once, in the manifest's order."""
+    return tuple(str(names[number]) for number in np.unique(numbers))
+
+
+def _too_few(manifest: pd.DataFrame, config: SplitConfig) -> list[Violation]:
+    """One violation a diagnosis that cannot have a group in every part."""
+    found = []
+    for diagnosis in DIAGNOSES:
+        count = manifest.loc[manifest["diagnosis"] == diagnosis, "group"].nunique()
+        if count < config.folds_drawn:
+            advice = f"add {config.folds_drawn - count} more"
+            if count >= 2:
+                advice += f", or set folds_drawn to {count}"
+            detail = (
+                f"{count} with this diagnosis (subjects, or duplicate groups where subjects are unknown), "
+                f"{config.folds_drawn} needed to have one in each of {config.folds_drawn} parts: {advice}"
+            )
+            found.append(Violation(diagnosis, "too few subjects to split", detail))
+    return found

@@ -1,0 +1,103 @@
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
+from data_contracts.violations import ContractError
+from pipeline.scans.split import SplitConfig, split
+
+
+def manifest(*, tumour: int, no_tumour: int, seed: int = 0) -> pd.DataFrame:
+    """Groups of 1 to 6 slices of one diagnosis, in mixed order."""
+    rng = np.random.default_rng(seed)
+    groups = [(f"group-{i:03d}", TUMOUR if i < tumour else NO_TUMOUR) for i in range(tumour + no_tumour)]
+    rows = [one for one in groups for _ in range(rng.integers(1, 7))]
+    rows = [rows[i] for i in rng.permutation(len(rows))]
+    table = pd.DataFrame(rows, columns=["group", "diagnosis"])
+    table["subject"] = table["group"].str.replace("group", "subject")
+    table["sha256"] = [f"{i:064x}" for i in range(len(table))]
+    table["origin"] = "real"
+    return table
+
+
+def test_every_group_is_tested_once_over_all_folds_and_never_learned_from_in_that_fold() -> None:
+    table = manifest(tumour=20, no_tumour=13)
+    folds = split(table, config=SplitConfig(folds_drawn=4, folds_evaluated=4), seed=3).folds
+    tested = [name for fold in folds for name in fold.test]
+    assert sorted(tested) == sorted(set(table["group"]))
+    for fold in folds:
+        assert not set(fold.train) & set(fold.test)
+        assert set(fold.train) | set(fold.test) == set(table["group"])
+
+
+def test_parts_keep_the_share_of_each_diagnosis() -> None:
+    table = manifest(tumour=60, no_tumour=30)
+    share = (table["diagnosis"] == TUMOUR).mean()
+    for fold in split(table, config=SplitConfig(folds_drawn=5, folds_evaluated=5), seed=1).folds:
+        test = table[table["group"].isin(fold.test)]
+        assert abs((test["diagnosis"] == TUMOUR).mean() - share) < 0.08
+        assert abs(len(test) / len(table) - 0.2) < 0.05
+
+
+def test_fewer_folds_evaluated_are_the_first_of_those_drawn() -> None:
+    table = manifest(tumour=9, no_tumour=9)
+    every = split(table, config=SplitConfig(folds_drawn=3, folds_evaluated=3), seed=5)
+    one = split(table, config=SplitConfig(folds_drawn=3, folds_evaluated=1), seed=5)
+    assert one.folds == every.folds[:1]
+
+
+def test_the_seed_decides_and_nothing_else() -> None:
+    table = manifest(tumour=12, no_tumour=12)
+    config = SplitConfig()
+    assert split(table, config=config, seed=1) == split(table, config=config, seed=1)
+    assert split(table, config=config, seed=1) != split(table, config=config, seed=2)
+
+
+def test_names_of_groups_do_not_matter() -> None:
+    table = manifest(tumour=12, no_tumour=12)
+    names = sorted(set(table["group"]))
+    renamed = dict(zip(names, np.random.default_rng(0).permutation(names), strict=True))
+    other = table.assign(group=table["group"].map(renamed))
+    before = split(table, config=SplitConfig(), seed=4).folds[0].test
+    after = split(other, config=SplitConfig(), seed=4).folds[0].test
+    assert sorted(renamed[name] for name in before) == sorted(after)
+
+
+def test_groups_that_hold_both_diagnoses_are_never_cut() -> None:
+    table = manifest(tumour=8, no_tumour=8)
+    rng = np.random.default_rng(0)
+    table["diagnosis"] = rng.choice(DIAGNOSES, len(table))
+    fold = split(table, config=SplitConfig(), seed=0).folds[0]
+    assert not set(fold.train) & set(fold.test)
+
+
+def test_a_subject_on_both_sides_is_refused() -> None:
+    table = manifest(tumour=9, no_tumour=9).assign(subject="subject-0001")
+    with pytest.raises(ContractError, match="subject on both sides"):
+        split(table, config=SplitConfig(), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("present", "advice"), [(0, "add 3 more$"), (1, "add 2 more$"), (2, "add 1 more, or set folds_drawn to 2")]
+)
+def test_too_few_groups_of_a_diagnosis_say_which_how_many_and_what_to_do(present: int, advice: str) -> None:
+    table = manifest(tumour=present, no_tumour=9)
+    with pytest.raises(ContractError, match=advice) as caught:
+        split(table, config=SplitConfig(folds_drawn=3), seed=0)
+    (violation,) = caught.value.violations
+    assert violation.record == TUMOUR
+    assert f"{present} with this diagnosis" in violation.detail
+    assert "3 needed" in violation.detail
+
+
+def test_as_many_groups_as_parts_are_enough() -> None:
+    table = manifest(tumour=3, no_tumour=3)
+    config = SplitConfig(folds_drawn=3, folds_evaluated=3)
+    for seed in range(20):
+        assert len(split(table, config=config, seed=seed).folds) == 3
+
+
+def test_more_folds_evaluated_than_drawn_is_a_wrong_config() -> None:
+    with pytest.raises(ValidationError, match="more than folds_drawn"):
+        SplitConfig(folds_drawn=3, folds_evaluated=4)
