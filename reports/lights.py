@@ -1,0 +1,149 @@
+"""The four lights of the first screen: utility, diversity, copies, data quality, each with its reason in numbers.
+
+A light never stands on colour alone: it has a word, and its level has a shape in the template.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from data_contracts.results import DataFlow, Difference, FidelityScores, MemorisationScores, RunSummary
+from reports.numbers import count, percent, points, points_interval, slices, units
+from reports.wording import slices_of
+
+Level = Literal["good", "caution", "problem", "unknown"]
+
+# Conventions of this report, not laws: they sort runs into three, and the numbers stand beside each light.
+REACH_GOOD, REACH_CAUTION = 0.8, 0.5  # synthetic recall or coverage over that of held-out real slices
+SPREAD_COLLAPSED = 0.5  # synthetic spread over that of held-out real slices
+COPIES_GOOD, COPIES_CAUTION = 0.01, 0.10  # near-copies in excess of what the rule says of held-out real slices
+TOO_CLOSE = 0.5  # median nearest distance over that of held-out real slices
+SUBJECTS_GOOD, SUBJECTS_CAUTION = 50, 10  # of the rarer diagnosis
+
+
+@dataclass(frozen=True)
+class Light:
+    """One of the four questions: its level, the level as a word, and why."""
+
+    name: str
+    level: Level
+    word: str
+    why: str
+
+
+def lights(summary: RunSummary) -> tuple[Light, ...]:
+    """Utility, diversity, copies and data quality, in this order."""
+    return (
+        utility_light(summary),
+        diversity_light(summary.fidelity),
+        copies_light(summary.memorisation),
+        data_light(summary.data, summary.difference),
+    )
+
+
+def utility_light(summary: RunSummary) -> Light:
+    """Good only where the verdict is a gain."""
+    known = summary.data.subjects_known
+    why = f"{points_interval(summary.difference)}, {units(summary.difference.n_subjects, known=known)} tested."
+    against = f"Against repeated copies of real slices: {points(summary.difference_to_duplicates.estimate)} points."
+    level, word = _UTILITY[summary.verdict]
+    return Light("Utility", level, word, f"{why} {against}")
+
+
+_UTILITY: Final[dict[str, tuple[Level, str]]] = {
+    "gain": ("good", "Helped"),
+    "equivalent": ("caution", "No difference"),
+    "harm": ("problem", "Harmed"),
+    "insufficient_evidence": ("caution", "Not shown"),
+}
+
+
+def reach(scores: FidelityScores) -> float | None:
+    """The smaller of recall and coverage, each over that of held-out real slices; None where both of those are 0."""
+    synthetic, real = scores.synthetic, scores.held_out_real
+    pairs = ((synthetic.recall, real.recall), (synthetic.coverage, real.coverage))
+    return min((value / reference for value, reference in pairs if reference > 0), default=None)
+
+
+def diversity_light(fidelity: Sequence[FidelityScores]) -> Light:
+    """By the weakest diagnosis and fold: how much of the real variety the synthetic slices reach."""
+    measured = [(ratio, scores) for scores in fidelity if (ratio := reach(scores)) is not None]
+    if not measured:
+        return Light("Diversity", "unknown", "Not measured", "No held-out real slices to compare with.")
+    ratio, weakest = min(measured, key=lambda pair: pair[0])
+    synthetic, real = weakest.synthetic, weakest.held_out_real
+    collapsed = any(s.synthetic.spread < SPREAD_COLLAPSED * s.held_out_real.spread for s in fidelity)
+    level: Level = "good" if ratio >= REACH_GOOD else "caution" if ratio >= REACH_CAUTION else "problem"
+    word = {"good": "As varied as real", "caution": "Less varied", "problem": "Much is missing"}[level]
+    why = (
+        f"Weakest, {slices_of(weakest.diagnosis)}: coverage {percent(synthetic.coverage, 0)} beside "
+        f"{percent(real.coverage, 0)} for held-out real, recall {percent(synthetic.recall, 0)} beside "
+        f"{percent(real.recall, 0)}; n = {weakest.n:,} each."
+    )
+    if collapsed:
+        return Light("Diversity", "problem", "Collapsed", f"The generator repeats itself. {why}")
+    return Light("Diversity", level, word, why)
+
+
+def copies_light(memorisation: Sequence[MemorisationScores]) -> Light:
+    """By the worst diagnosis and fold: near-copies generated, in excess of the share the rule finds in real slices."""
+    measured = [scores for scores in memorisation if scores.n_generated > 0]
+    if not measured:
+        return Light("Copies of patients", "unknown", "Not measured", "No synthetic slices were screened.")
+    worst = max(measured, key=_excess)
+    level: Level = (
+        "good" if _excess(worst) <= COPIES_GOOD else "caution" if _excess(worst) <= COPIES_CAUTION else "problem"
+    )
+    near = any(s.median_distance_synthetic < TOO_CLOSE * s.median_distance_held_out_real for s in measured)
+    if near and level == "good":
+        level = "caution"
+    word = {"good": "No sign of copying", "caution": "Some copying", "problem": "Copies its patients"}[level]
+    refused, generated = sum(s.n_near_copies for s in measured), sum(s.n_generated for s in measured)
+    why = (
+        f"{refused:,} of {slices(generated)} generated were near-copies and refused. Worst, "
+        f"{slices_of(worst.diagnosis)}: {percent(worst.n_near_copies / worst.n_generated)}; held-out real slices by "
+        f"the same rule {percent(worst.held_out_real_near_copy_share)}."
+    )
+    closer = " Synthetic slices lie much nearer to training slices than held-out real ones do." if near else ""
+    return Light("Copies of patients", level, word, why + closer)
+
+
+def _excess(scores: MemorisationScores) -> float:
+    return scores.n_near_copies / scores.n_generated - scores.held_out_real_near_copy_share
+
+
+def data_light(data: DataFlow, difference: Difference) -> Light:
+    """By the number of subjects of the rarer diagnosis, and whether subjects are known at all."""
+    fewest = min((c.subjects for c in data.classes), default=0)
+    level: Level = "good" if fewest >= SUBJECTS_GOOD else "caution" if fewest >= SUBJECTS_CAUTION else "problem"
+    reasons = [
+        units(data.subjects, known=data.subjects_known),
+        f"{fewest:,} of the rarer diagnosis, {difference.n_subjects:,} tested",
+    ]
+    if not data.subjects_known:
+        level = "caution" if level == "good" else level
+        reasons.append("the source names no subjects")
+    refused = sum(rule.count for rule in data.out if rule.outcome == "refused")
+    reasons.append(f"{count(refused, 'file or slice', 'files or slices')} refused")
+    reasons.append(
+        f"{count(data.exact_duplicates, 'exact duplicate', 'exact duplicates')} kept on one side of the split"
+    )
+    word = {"good": "Sound", "caution": "With limits", "problem": "Too few subjects"}[level]
+    return Light("Data quality", level, word, "; ".join(reasons) + ".")
+
+
+def rules() -> tuple[str, ...]:
+    """How each light is set, from the constants above: a reader can disagree with a limit only where it is named."""
+    return (
+        "Utility is good where the verdict is a gain, a problem where it is harm, and a caution otherwise.",
+        "Diversity takes recall and coverage of the weakest diagnosis over those of held-out real slices.",
+        f"Diversity is good from {REACH_GOOD}, a caution from {REACH_CAUTION}, a problem below.",
+        f"Diversity is a problem, too, where the spread is under {SPREAD_COLLAPSED} of that of held-out real slices.",
+        "Copies takes the share of near-copies among generated slices, less that among held-out real slices.",
+        f"Copies is good up to {percent(COPIES_GOOD, 0)}, a caution to {percent(COPIES_CAUTION, 0)}, else a problem.",
+        f"Copies is at best a caution where the median distance is under {TOO_CLOSE} of that of held-out real slices.",
+        "Data quality takes the number of subjects of the rarer diagnosis.",
+        f"Data quality is good from {SUBJECTS_GOOD}, a caution from {SUBJECTS_CAUTION}, a problem below.",
+        "Data quality is at best a caution where subjects are unknown.",
+        "These limits are conventions of this report, not clinical standards.",
+    )

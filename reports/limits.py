@@ -1,0 +1,48 @@
+"""What a run cannot show, said in its own numbers."""
+
+from data_contracts.results import DataFlow, RunSummary
+from reports.numbers import count, units
+from reports.wording import smallest_difference
+
+
+def limits(summary: RunSummary) -> tuple[str, ...]:
+    """The limits of this run, a sentence or two each; never empty, for some hold of every run."""
+    data, difference = summary.data, summary.difference
+    tested = units(difference.n_subjects, known=data.subjects_known)
+    size = f"{data.image_size} × {data.image_size} pixels"
+    found = (
+        _folds(data),
+        _runs(difference.n_seeds),
+        _subjects(data),
+        f"The test rests on {tested}. {smallest_difference(difference)}",
+        f"Slices were reduced to {size}: small lesions and fine texture are lost.",
+        "Each slice was judged alone, not as part of its scan.",
+        "Training and test scans come from the same source: how the set does at another hospital is not known.",
+        "The diagnosis was taken from folder names and was not checked." if "folder" in data.label_rules else "",
+        "For research only: not a medical device, not for the diagnosis of any person.",
+    )
+    return tuple(text for text in found if text)
+
+
+def _folds(data: DataFlow) -> str:
+    if data.folds_evaluated == 1:
+        drawn = f" of {data.folds_drawn} drawn" if data.folds_drawn > 1 else ""
+        return f"Only one fold{drawn} was evaluated: another division into training and test may give another result."
+    if data.folds_evaluated < data.folds_drawn:
+        return f"{data.folds_evaluated} of {data.folds_drawn} folds were evaluated: not every subject was tested on."
+    return ""
+
+
+def _runs(n_seeds: int) -> str:
+    if n_seeds >= 5:  # from five runs on, chance in training is small beside chance in who was tested
+        return ""
+    return f"Each arm was trained {count(n_seeds, 'time', 'times')}: chance in training is only roughly averaged out."
+
+
+def _subjects(data: DataFlow) -> str:
+    if data.subjects_known:
+        return ""
+    return (
+        "The source does not name its subjects. Each group of duplicate images stands in for a subject; two different "
+        "images of one person may still stand on both sides of the split, which flatters every arm."
+    )

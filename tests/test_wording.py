@@ -1,0 +1,464 @@
+"""Every sentence that depends on a number: its direction, its unit, its n, and its edge cases."""
+
+import pytest
+
+from data_contracts.results import (
+    ArmScores,
+    ClassCount,
+    CurvePoint,
+    DataFlow,
+    Difference,
+    Estimate,
+    FidelityScores,
+    MemorisationScores,
+    MetricSet,
+    Picture,
+    RuleCount,
+    RunSummary,
+    TrainingRecord,
+)
+from reports import lights, numbers, wording
+from reports.limits import limits
+
+
+def plain(text: str) -> str:
+    return text.replace(numbers.NBSP, " ").replace(numbers.MINUS, "-")
+
+
+def difference(estimate: float = 0.021, low: float = 0.004, high: float = 0.038, **changes: object) -> Difference:
+    fields = {
+        "arm": "real+classic+synthetic",
+        "reference": "real+classic",
+        "n_subjects": 56,
+        "n_slices": 833,
+        "n_seeds": 3,
+        "minimum_detectable_effect": 0.0512,
+        "equivalence_margin": 0.02,
+    }
+    return Difference.model_validate({**fields, "estimate": estimate, "low": low, "high": high, **changes})
+
+
+OPEN = difference(0.003, -0.03, 0.036)
+UP = difference()
+DOWN = difference(-0.021, -0.038, -0.004)
+
+
+def estimate(value: float, half: float = 0.02) -> Estimate:
+    return Estimate(estimate=value, low=value - half, high=value + half)
+
+
+def arm(name: str, sensitivity: float, specificity: float) -> ArmScores:
+    same = estimate(0.8)
+    return ArmScores.model_validate(
+        {
+            "arm": name,
+            "n_seeds": 3,
+            "n_real": 10,
+            "n_added": 0,
+            "balanced_accuracy": same,
+            "accuracy": same,
+            "auc": same,
+            "sensitivity": estimate(sensitivity),
+            "specificity": estimate(specificity),
+        }
+    )
+
+
+def data(**changes: object) -> DataFlow:
+    fields: dict[str, object] = {
+        "files_found": 1786,
+        "slices_used": 1722,
+        "subjects": 109,
+        "subjects_known": True,
+        "label_rules": ("mask",),
+        "sequences": ("FLAIR",),
+        "planes": ("axial",),
+        "out": (),
+        "classes": (),
+        "exact_duplicates": 0,
+        "near_duplicate_pairs": 0,
+        "image_size": 64,
+        "folds_evaluated": 5,
+        "folds_drawn": 5,
+    }
+    return DataFlow.model_validate({**fields, **changes})
+
+
+def classes(fewest: int) -> tuple[ClassCount, ...]:
+    counts = {"slices": 9, "train_subjects": 1, "train_slices": 1, "test_subjects": 1, "test_slices": 1}
+    return tuple(
+        ClassCount(diagnosis=name, subjects=n, **counts) for name, n in (("tumour", 500), ("no_tumour", fewest))
+    )
+
+
+def summary(
+    verdict: str, to_reference: Difference = UP, to_duplicates: Difference = UP, **changes: object
+) -> RunSummary:
+    """Only the parts that a sentence reads; the whole record is tested in test_render."""
+    fields = {"verdict": verdict, "difference": to_reference, "difference_to_duplicates": to_duplicates, "data": data()}
+    return RunSummary.model_construct(**{**fields, **changes})
+
+
+def metric_set(recall: float, coverage: float, spread: float = 1.0) -> MetricSet:
+    return MetricSet(
+        precision=0.8, recall=recall, density=0.9, coverage=coverage, kid=0.01, kid_standard_error=0.001, spread=spread
+    )
+
+
+def fidelity(
+    recall: float, coverage: float, spread: float = 1.0, reference: tuple[float, float] = (0.6, 0.4)
+) -> FidelityScores:
+    return FidelityScores(
+        fold=0,
+        diagnosis="tumour",
+        n=300,
+        k=5,
+        extractor="random",
+        extractor_digest="a",
+        synthetic=metric_set(recall, coverage, spread),
+        held_out_real=metric_set(*reference),
+    )
+
+
+def memorisation(
+    n_near_copies: int = 4, n_generated: int = 400, median: float = 0.09, share: float = 0.01
+) -> MemorisationScores:
+    return MemorisationScores(
+        fold=0,
+        diagnosis="no_tumour",
+        n_generated=n_generated,
+        n_near_copies=n_near_copies,
+        n_broken=1,
+        n_kept=max(0, n_generated - n_near_copies - 1),
+        threshold=0.02,
+        median_distance_synthetic=median,
+        median_distance_held_out_real=0.08,
+        held_out_real_near_copy_share=share,
+    )
+
+
+def training(accuracies: list[float]) -> TrainingRecord:
+    return TrainingRecord(
+        fold=0,
+        diagnosis="tumour",
+        n_slices=1,
+        n_subjects=1,
+        images_seen=2000,
+        generator_parameters=10,
+        discriminator_parameters=20,
+        curve=tuple(
+            CurvePoint(images_seen=i, generator_loss=1, discriminator_loss=1, discriminator_accuracy=accuracy)
+            for i, accuracy in enumerate(accuracies)
+        ),
+    )
+
+
+# --- numbers ---
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.021, "+2.1"), (-0.021, "-2.1"), (0.0, "0.0"), (-0.0004, "0.0"), (0.0004, "0.0"), (1.0, "+100.0")],
+)
+def test_points_carry_their_sign_unless_they_round_to_nothing(value: float, text: str) -> None:
+    assert plain(numbers.points(value)) == text
+
+
+@pytest.mark.parametrize(
+    ("n", "text"), [(0, "0 slices"), (1, "1 slice"), (2, "2 slices"), (1786, "1,786 slices"), (12.5, "12.5 slices")]
+)
+def test_counts_have_their_noun(n: float, text: str) -> None:
+    assert plain(numbers.slices(n)) == text
+
+
+def test_unknown_subjects_are_image_groups() -> None:
+    assert plain(numbers.units(1, known=True)) == "1 subject"
+    assert plain(numbers.units(57, known=True)) == "57 subjects"
+    assert plain(numbers.units(1, known=False)) == "1 image group"
+    assert plain(numbers.units(57, known=False)) == "57 image groups"
+
+
+def test_intervals_stand_beside_their_estimate() -> None:
+    value = Estimate(estimate=0.86, low=0.812, high=0.901)
+    assert plain(numbers.percent_interval(value)) == "86.0 % (81.2 to 90.1)"
+    assert plain(numbers.plain_interval(value)) == "0.860 (0.812 to 0.901)"
+    assert plain(numbers.points_interval(DOWN)) == "-2.1 points (-3.8 to -0.4)"
+
+
+# --- verdict ---
+
+
+@pytest.mark.parametrize(
+    ("verdict", "sentence"),
+    [
+        ("gain", "Adding synthetic slices helped: the classifier became more accurate on real scans."),
+        ("equivalent", "Adding synthetic slices did not help and did not harm: it made no difference that matters."),
+        ("harm", "Adding synthetic slices did harm: the classifier became less accurate on real scans."),
+        (
+            "insufficient_evidence",
+            "Not shown to help: this study cannot tell whether adding synthetic slices helps or harms.",
+        ),
+    ],
+)
+def test_headline_says_the_verdict(verdict: str, sentence: str) -> None:
+    assert wording.headline(summary(verdict, OPEN, OPEN)) == sentence
+
+
+def test_headline_names_the_duplicates_where_they_are_the_doubt() -> None:
+    assert wording.headline(summary("insufficient_evidence", UP, OPEN)) == (
+        "Not shown to help: accuracy rose, but perhaps no more than with repeated copies of the real slices."
+    )
+
+
+def test_advice_follows_the_verdict_and_the_duplicates() -> None:
+    assert "worth adding" in wording.advice(summary("gain", UP, UP))
+    assert "repeated copies of the real slices may do as well" in wording.advice(summary("gain", UP, OPEN))
+    assert wording.advice(summary("harm")) == "Do not add this synthetic set to training."
+    assert wording.advice(summary("equivalent")).startswith("There is no reason")
+    assert wording.advice(summary("insufficient_evidence")).startswith("Do not rely on")
+
+
+def test_difference_sentence_has_unit_interval_n_and_runs() -> None:
+    assert plain(wording.difference_sentence(DOWN, known=True)) == (
+        "Real + classic + synthetic against real + classic augmentation: -2.1 percentage points of balanced accuracy "
+        "(95 % interval -3.8 to -0.4), on 833 slices of 56 subjects kept for testing, 3 training runs an arm."
+    )
+    one = difference(0.0, -0.01, 0.01, n_subjects=1, n_slices=1, n_seeds=1)
+    assert plain(wording.difference_sentence(one, known=False)).endswith(
+        "0.0 percentage points of balanced accuracy (95 % interval -1.0 to +1.0), on 1 slice of 1 image group kept for "
+        "testing, 1 training run an arm."
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.004, 0.038, "above zero"),
+        (-0.038, -0.004, "below zero"),
+        (-0.03, 0.03, "includes zero"),
+        (0.0, 0.03, "includes zero"),
+        (-0.03, 0.0, "includes zero"),
+        (-0.012, 0.014, "within ±2.0 points"),
+        (-0.02, 0.02, "within ±2.0 points"),
+        (0.004, 0.012, "above zero, a gain that chance alone would rarely give, but within ±2.0 points: too small"),
+        (-0.012, -0.004, "below zero, a loss that chance alone would rarely give, but within ±2.0 points: too small"),
+    ],
+)
+def test_interval_reading_says_where_the_interval_lies(low: float, high: float, said: str) -> None:
+    assert said in wording.interval_reading(difference((low + high) / 2, low, high))
+
+
+def test_smallest_difference_is_in_percentage_points() -> None:
+    assert wording.smallest_difference(UP) == (
+        "The smallest true difference this study could have seen is 5.1 percentage points (found in 80 % of "
+        "repetitions); anything smaller would usually be missed."
+    )
+
+
+@pytest.mark.parametrize(
+    ("compared", "said"), [(UP, "did better than"), (DOWN, "did worse than"), (OPEN, "are not shown to do better than")]
+)
+def test_duplicates_sentence_has_a_direction(compared: Difference, said: str) -> None:
+    assert f"Synthetic slices {said} as many repeated copies of real slices" in wording.duplicates_sentence(compared)
+
+
+# --- per 1,000 ---
+
+
+def test_errors_per_thousand_count_down_when_sensitivity_rises() -> None:
+    missed, alarms = wording.per_thousand(
+        (arm("real+classic", 0.842, 0.9), arm("real+classic+synthetic", 0.858, 0.897))
+    )
+    assert (missed.event, missed.among) == ("Missed tumours", "per 1,000 scans with a tumour")
+    assert [plain(t) for t in (missed.reference, missed.primary, missed.change)] == [
+        "158 (138 to 178)",
+        "142 (122 to 162)",
+        "16 fewer",
+    ]
+    assert (alarms.event, alarms.among) == ("False alarms", "per 1,000 scans without a tumour")
+    assert plain(alarms.change) == "3 more"
+
+
+def test_errors_per_thousand_without_change_and_without_an_arm() -> None:
+    same = (arm("real+classic", 0.8, 0.9), arm("real+classic+synthetic", 0.8, 0.9))
+    assert [row.change for row in wording.per_thousand(same)] == ["no change", "no change"]
+    assert wording.per_thousand(same[:1]) == ()
+
+
+def test_note_on_errors_says_their_n_and_how_far_to_trust_them() -> None:
+    assert plain(wording.per_thousand_note(summary("gain"))) == (
+        "Each scan read as one slice; expected from 833 slices of 56 subjects, 95 % interval in brackets. "
+        "The changes are best estimates; the interval of the gain says how sure they are."
+    )
+    assert wording.per_thousand_note(summary("insufficient_evidence")).endswith("The changes may be chance alone.")
+
+
+# --- data ---
+
+
+def test_data_sentences() -> None:
+    assert plain(wording.data_sentence(data())) == "1,786 files found; 1,722 slices of 109 subjects used."
+    assert wording.kept_out_sentence(data()) == "Nothing was kept out."
+    rules = (
+        RuleCount(outcome="refused", rule="unreadable", count=1, example=""),
+        RuleCount(outcome="left_out", rule="tumour_too_small", count=1061, example=""),
+    )
+    assert plain(wording.kept_out_sentence(data(out=rules))) == (
+        "Kept out: 1 file or slice refused as unusable, 1,061 sound but outside what the study asks for."
+    )
+    assert wording.rule_name("tumour_too_small") == "tumour too small"
+
+
+def test_duplicates_found_counts_both_kinds() -> None:
+    assert wording.duplicates_found(data()) == "No duplicate slices were found."
+    text = plain(wording.duplicates_found(data(exact_duplicates=1, near_duplicate_pairs=72)))
+    assert text.startswith("1 exact duplicate and 72 pairs of near-duplicates were found;")
+
+
+# --- diversity, copies, training, pictures ---
+
+
+def test_diversity_reading_sets_synthetic_beside_held_out_real() -> None:
+    text = plain(wording.diversity_reading(fidelity(0.53, 0.42)))
+    assert text.startswith(
+        "Synthetic tumour slices cover 42 % of the real training slices; held-out real slices cover 40 %. "
+        "53 % of the real training slices lie within reach of the synthetic ones (held-out real: 60 %)."
+    )
+    assert text.endswith("n = 300 slices of each, 5 neighbours.")
+    assert "the generator repeats itself" not in text
+    assert "the generator repeats itself" in wording.diversity_reading(fidelity(0.53, 0.42, spread=0.2))
+
+
+def test_copies_reading_counts_refusals_and_agrees_in_number() -> None:
+    assert plain(wording.copies_reading(memorisation())) == (
+        "Of 400 generated no-tumour slices, 4 (1.0 %) were too near to a training slice and 1 was broken; all of these "
+        "were refused and 395 were kept. The same rule would call 1.0 % of held-out real slices near-copies. The "
+        "median synthetic slice lies farther from a training slice than a held-out real one does (distance 0.090 and "
+        "0.080; 0 is a copy)."
+    )
+    assert wording.copies_reading(memorisation(n_near_copies=0, n_generated=0)) == "No no-tumour slices were generated."
+    assert "lies nearer to a training slice than" in wording.copies_reading(memorisation(median=0.05))
+    assert "lies just as far from a training slice as" in wording.copies_reading(memorisation(median=0.08))
+
+
+def test_training_reading_judges_the_end_not_the_start() -> None:
+    calm, won = training([0.99] * 18 + [0.6] * 2), training([0.5] * 18 + [0.97] * 2)
+    assert plain(wording.training_reading(calm, known=True)) == (
+        "Learned from 1 slice of 1 subject, shown 2,000 images; 10 weights in the generator, 20 in the discriminator. "
+        "At the end the discriminator told real from synthetic in 60 % of images (50 % is a draw)."
+    )
+    assert "had all but won" in wording.training_reading(won, known=True)
+    assert wording.training_reading(training([]), known=True).endswith("No curve was recorded.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "origin", "n", "text"),
+    [
+        ("slices", "real", 24, "24 real no-tumour slices (fold 2)."),
+        ("slices", "synthetic", 1, "1 synthetic no-tumour slice (fold 2)."),
+        ("training", "synthetic", 8, "What the generator of no-tumour slices made of the same 8 latents"),
+        (
+            "nearest_pairs",
+            "both",
+            8,
+            "The 8 pairs of no-tumour slices most alike: left synthetic, right the nearest real",
+        ),
+    ],
+)
+def test_picture_text_says_what_is_seen(kind: str, origin: str, n: int, text: str) -> None:
+    fields = {"kind": kind, "origin": origin, "n": n, "fold": 2, "diagnosis": "no_tumour", "path": "a.png"}
+    assert plain(wording.picture_text(Picture.model_validate(fields))).startswith(text)
+
+
+# --- limits ---
+
+
+def test_limits_follow_from_the_numbers() -> None:
+    many = plain(" ".join(limits(summary("gain", difference(n_seeds=5)))))
+    assert "fold" not in many
+    assert "was trained" not in many
+    assert "name its subjects" not in many
+    assert "64 × 64 pixels" in many
+    assert "The test rests on 56 subjects. The smallest true difference this study could have seen is 5.1" in many
+    assert many.endswith("For research only: not a medical device, not for the diagnosis of any person.")
+    poor = data(folds_evaluated=1, subjects_known=False, label_rules=("folder",))
+    few = plain(" ".join(limits(summary("gain", difference(n_seeds=1), data=poor))))
+    assert "Only one fold of 5 drawn was evaluated" in few
+    assert "Each arm was trained 1 time:" in few
+    assert "does not name its subjects" in few
+    assert "The test rests on 56 image groups." in few
+    assert "taken from folder names" in few
+    assert "3 of 5 folds were evaluated" in " ".join(limits(summary("gain", data=data(folds_evaluated=3))))
+
+
+# --- lights ---
+
+
+@pytest.mark.parametrize(
+    ("verdict", "level", "word"),
+    [
+        ("gain", "good", "Helped"),
+        ("equivalent", "caution", "No difference"),
+        ("harm", "problem", "Harmed"),
+        ("insufficient_evidence", "caution", "Not shown"),
+    ],
+)
+def test_utility_light_follows_the_verdict(verdict: str, level: str, word: str) -> None:
+    light = lights.utility_light(summary(verdict, DOWN, OPEN))
+    assert (light.level, light.word) == (level, word)
+    assert plain(light.why) == (
+        "-2.1 points (-3.8 to -0.4), 56 subjects tested. Against repeated copies of real slices: +0.3 points."
+    )
+
+
+@pytest.mark.parametrize(
+    ("scores", "level"),
+    [
+        (fidelity(0.6, 0.4), "good"),
+        (fidelity(0.4, 0.4), "caution"),
+        (fidelity(0.6, 0.1), "problem"),
+        (fidelity(0.6, 0.4, spread=0.1), "problem"),
+        (fidelity(0.6, 0.4, reference=(0.0, 0.0)), "unknown"),
+    ],
+)
+def test_diversity_light_takes_the_weaker_of_recall_and_coverage(scores: FidelityScores, level: str) -> None:
+    assert lights.diversity_light((fidelity(0.6, 0.4, reference=(0.0, 0.0)), scores)).level == level
+
+
+def test_diversity_light_names_the_weakest_with_its_numbers() -> None:
+    light = lights.diversity_light((fidelity(0.6, 0.4), fidelity(0.4, 0.39)))
+    assert plain(light.why) == (
+        "Weakest, tumour slices: coverage 39 % beside 40 % for held-out real, recall 40 % beside 60 %; n = 300 each."
+    )
+
+
+@pytest.mark.parametrize(
+    ("scores", "level"),
+    [
+        ((memorisation(4),), "good"),
+        ((memorisation(4), memorisation(30)), "caution"),
+        ((memorisation(200),), "problem"),
+        ((memorisation(4, median=0.01),), "caution"),
+        ((memorisation(0, n_generated=0),), "unknown"),
+        ((), "unknown"),
+    ],
+)
+def test_copies_light_takes_the_worst(scores: tuple[MemorisationScores, ...], level: str) -> None:
+    assert lights.copies_light(scores).level == level
+
+
+@pytest.mark.parametrize(
+    ("fewest", "known", "level"),
+    [(50, True, "good"), (50, False, "caution"), (49, True, "caution"), (9, True, "problem"), (9, False, "problem")],
+)
+def test_data_light_counts_subjects_of_the_rarer_diagnosis(fewest: int, known: bool, level: str) -> None:
+    light = lights.data_light(data(classes=classes(fewest), subjects_known=known), UP)
+    assert light.level == level
+    assert f"{fewest} of the rarer diagnosis" in light.why
+    assert ("the source names no subjects" in light.why) != known
+
+
+def test_every_light_has_a_rule_with_its_limit() -> None:
+    rules = " ".join(lights.rules())
+    for name in ("Utility", "Diversity", "Copies", "Data quality", str(lights.REACH_GOOD), str(lights.SUBJECTS_GOOD)):
+        assert name in rules
