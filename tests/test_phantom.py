@@ -142,6 +142,18 @@ def test_a_smooth_blob_is_the_ellipsoid_it_says() -> None:
     np.testing.assert_allclose(blob_distance(points, blob, np.random.default_rng(0)), [5, 0, -5], atol=1e-5)
 
 
+def test_half_the_subjects_have_a_tumour_and_no_two_share_a_head_or_an_identifier() -> None:
+    subjects = [draw_subject(seed=7, number=number, config=PhantomConfig()) for number in range(1, 7)]
+    assert [subject.diagnosis for subject in subjects] == ["tumour", "no_tumour"] * 3
+    assert [bool(subject.head.mask.any()) for subject in subjects] == [True, False] * 3
+    for of in (
+        lambda subject: subject.name,
+        lambda subject: subject.uid_seed,
+        lambda subject: subject.head.voxels.sum(),
+    ):
+        assert len({of(subject) for subject in subjects}) == 6
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_the_same_seed_writes_the_same_bytes_and_more_subjects_keep_the_earlier(kind: Format, tmp_path: Path) -> None:
     for name, subjects, seed in (("a", 2, 7), ("b", 2, 7), ("more", 3, 7), ("other", 2, 8)):
