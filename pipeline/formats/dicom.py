@@ -82,8 +82,8 @@ def read_header(path: Path) -> DicomHeader:
     except Unreadable:
         raise
     # pydicom raises many kinds of error on broken headers, and their texts quote them
-    except Exception as error:
-        raise Unreadable("unreadable", "the DICOM header is broken or cut short") from error
+    except Exception:
+        raise Unreadable("unreadable", "the DICOM header is broken or cut short") from None
 
 
 def _refuse_unless_single_mr(facts: dict[str, Any]) -> None:
@@ -214,8 +214,8 @@ def read_pixels(header: DicomHeader) -> NDArray[Any]:
             plain = (slope, intercept) == (1.0, 0.0) and "ModalityLUTSequence" not in data
             pixels = pixels if plain else apply_rescale(pixels, data).astype(np.float32)
     # decoders and pydicom raise many kinds of error on broken pixels, and their texts quote the header
-    except Exception as error:
-        raise Unreadable("unreadable", "the pixels are cut short, or coded as no decoder here reads") from error
+    except Exception:
+        raise Unreadable("unreadable", "the pixels are cut short, or coded as no decoder here reads") from None
     if pixels.ndim != 2:
         raise Unreadable("unreadable", f"pixels of shape {pixels.shape}, want (H, W)")
     return native_order(pixels)

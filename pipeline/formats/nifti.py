@@ -78,8 +78,8 @@ def _decode(path: Path) -> tuple[Any, NDArray[Any]]:
     except Unreadable:
         raise
     # nibabel, gzip and numpy each raise their own errors on a broken file
-    except Exception as error:
-        raise Unreadable("unreadable", "the NIfTI file is broken or cut short") from error
+    except Exception:
+        raise Unreadable("unreadable", "the NIfTI file is broken or cut short") from None
 
 
 def _opened(path: Path) -> IO[bytes]:

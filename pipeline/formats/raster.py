@@ -56,13 +56,13 @@ def _decode(path: Path) -> Image.Image:
                     raise Unreadable("several_pictures", "a picture file with more than one frame")
                 image.load()
                 return ImageOps.exif_transpose(image)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Unreadable("too_many_pixels", f"more than {MAX_PIXELS}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise Unreadable("too_many_pixels", f"more than {MAX_PIXELS}") from None
     except Unreadable:
         raise
     # Pillow's decoders raise whatever a broken file makes them stumble over
-    except Exception as error:
-        raise Unreadable("unreadable", "the picture is broken or cut short") from error
+    except Exception:
+        raise Unreadable("unreadable", "the picture is broken or cut short") from None
 
 
 def _grey(image: Image.Image) -> NDArray[Any]:

@@ -34,7 +34,10 @@ _SEQUENCE_WORDS: Final = (
 
 
 class Unreadable(Exception):
-    """A file that cannot be used, with the rule it broke. Neither text ever holds anything read from the source."""
+    """A file that cannot be used, with the rule it broke. Neither text ever holds anything read from the source.
+
+    Readers raise it `from None`: the decoder's own error may quote a header.
+    """
 
     def __init__(self, rule: str, detail: str) -> None:
         super().__init__(f"{rule}: {detail}")

@@ -92,7 +92,7 @@ def ingest(
     rng: np.random.Generator,
     progress: Callable[[int, int], None],
 ) -> IngestRecord:
-    """Read `source` into `out`: slices, manifest.parquet, quarantine.csv and, last, ingest.json.
+    """Read `source` into `out`: slices, quarantine.csv, ingest.json and, last, manifest.parquet.
 
     One bad file never stops it; each ends in the quarantine with its rule. `rng` draws which slices stay where
     positions are matched. `progress(done, total)` counts files read. Raises ContractError where the source is
@@ -101,7 +101,7 @@ def ingest(
     listing = sources.list_files(source)
     if out.root.resolve().is_relative_to(source.resolve()):
         raise ContractError([Violation("out", "inside_source", f"{out.root} lies in {source}; choose one outside it")])
-    for path in (out.ingest_json, out.manifest):
+    for path in (out.manifest, out.ingest_json):
         path.unlink(missing_ok=True)  # from here on there is no whole dataset until the end
     files = [_described(path, source, i) for i, path in enumerate(listing.paths, start=1)]
     quarantine = Quarantine()
@@ -130,8 +130,8 @@ def ingest(
         source_digest=sources.digest_of(listing.paths),
         config=config,
     )
-    write_table(out.manifest, manifest)
     write_record(out.ingest_json, record)
+    write_table(out.manifest, manifest)  # last: where the manifest stands, everything stands
     return record
 
 
@@ -312,8 +312,9 @@ def _require_both(slices: Sequence[_Slice], source: Path, out: RunDir, quarantin
     if not slices:
         detail = f"no slice in {source} can be used, {why}{rest}"
     else:
-        names = "folders named yes and no, or a mask beside each image"
-        detail = f"{source} gives {len(slices)} slices, none of them {missing[0]}; sort them into {names}; {why}{rest}"
+        wanted = "it needs both, told apart by folders named yes and no or by a mask beside each image"
+        out_of_it = f"{len(quarantine.rows)} were kept out, {why}{rest}" if quarantine.rows else "none was kept out"
+        detail = f"{source} gives {len(slices)} slices, none of them {missing[0]}; {wanted}; {out_of_it}"
     raise ContractError([Violation("source", "no_slices" if not slices else "one_diagnosis", detail)])
 
 

@@ -28,9 +28,9 @@ def read_slice_index(source: Path) -> dict[str, int]:
         return {}
     try:
         table = pd.read_csv(path, usecols=["patient", "n_slices"], dtype={"patient": str, "n_slices": int})
-    except ValueError as error:
+    except ValueError:
         wanted = f"{path} needs the columns patient and n_slices, with whole numbers of slices; mend or remove it"
-        raise ContractError([Violation("source", "slice_index", wanted)]) from error
+        raise ContractError([Violation("source", "slice_index", wanted)]) from None
     return dict(zip(table["patient"], table["n_slices"], strict=True))
 
 

@@ -6,6 +6,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.scans.normalise import NoHeadError, NormaliseConfig, measure
+
 MIN_SIDE: Final = 32
 MAX_ELONGATION: Final = 3.0  # a head is at most twice as long as it is wide, even with a neck
 MIN_GREY_LEVELS: Final = 16  # fewer is a label map or a drawing
@@ -33,6 +35,7 @@ def check_slice(pixels: NDArray[Any], *, min_side: int = MIN_SIDE) -> Finding | 
         or _blank(pixels)
         or _saturated(pixels)
         or _noise(pixels)
+        or _headless(pixels)
     )
 
 
@@ -47,6 +50,15 @@ def foreground(pixels: NDArray[Any]) -> NDArray[np.bool_]:
     low, high = np.percentile(values, (0.5, 99.5))
     differs: NDArray[np.bool_] = np.abs(values - np.median(frame)) > _DIFFERS * max(high - low, 1e-12)
     return differs
+
+
+def _headless(pixels: NDArray[Any]) -> Finding | None:
+    """What normalisation could not find its frame and landmarks in, found here so that no later stage stops for it."""
+    try:
+        measure(pixels, NormaliseConfig())
+    except NoHeadError as error:
+        return Finding("no_head", str(error))
+    return None
 
 
 def _too_small(pixels: NDArray[Any], min_side: int) -> Finding | None:

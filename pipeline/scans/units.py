@@ -130,7 +130,7 @@ def read_mask(unit: Unit, scan: Scan) -> NDArray[np.uint8] | None:
         else:
             raise Unreadable("unreadable", "neither a picture nor NIfTI")
     except Unreadable as error:
-        raise Unreadable(f"mask_{error.rule}", error.detail) from error
+        raise Unreadable(f"mask_{error.rule}", error.detail) from None
     if mask.shape != scan.slices.shape:
         raise Unreadable("mask_shape", f"mask {mask.shape}, image {scan.slices.shape}")
     return mask
