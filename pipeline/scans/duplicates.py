@@ -122,7 +122,7 @@ def _head(pixels: NDArray[Any], size: int) -> NDArray[np.float32]:
     return np.asarray(Image.fromarray(values).resize((size, size), method), dtype=np.float32)
 
 
-def _standardised(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _standardised(values: NDArray[Any]) -> NDArray[np.float32]:
     flat = values.ravel() - values.mean()
-    standard: NDArray[np.float32] = flat / max(float(np.linalg.norm(flat)), 1e-9)
+    standard: NDArray[np.float32] = (flat / max(float(np.linalg.norm(flat)), 1e-9)).astype(np.float32)
     return standard

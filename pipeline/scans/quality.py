@@ -6,7 +6,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.scans.normalise import NoHeadError, NormaliseConfig, measure
+from pipeline.scans.head import NoHeadError
+from pipeline.scans.normalise import NormaliseConfig, measure
 
 MIN_SIDE: Final = 32
 MAX_ELONGATION: Final = 3.0  # a head is at most twice as long as it is wide, even with a neck
