@@ -30,5 +30,7 @@ def check_images(images: NDArray[np.float32], spec: ImageSpec, record: str) -> l
     if not np.isfinite(images).all():
         found.append(Violation(record, "finite", f"{int((~np.isfinite(images)).sum())} values are not finite"))
     elif images.size and (images.min() < spec.low or images.max() > spec.high):
-        found.append(Violation(record, "range", f"[{images.min():.3f}, {images.max():.3f}], want [{spec.low}, {spec.high}]"))
+        found.append(
+            Violation(record, "range", f"[{images.min():.3f}, {images.max():.3f}], want [{spec.low}, {spec.high}]")
+        )
     return found

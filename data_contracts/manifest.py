@@ -59,6 +59,7 @@ def check_manifest(manifest: pd.DataFrame) -> list[Violation]:
 
 def _violation(manifest: pd.DataFrame, case: dict[str, object]) -> Violation:
     row = case.get("index")
-    known = isinstance(row, int) and "slice_id" in manifest and row in manifest.index
-    record = str(manifest.loc[row, "slice_id"]) if known else "manifest"
+    record = "manifest"
+    if isinstance(row, int) and "slice_id" in manifest and row in manifest.index:
+        record = str(manifest["slice_id"].loc[row])
     return Violation(record, f"{case['column']} {case['check']}", str(case["failure_case"]))

@@ -108,6 +108,7 @@ class MemorisationScores(Record):
     # nearest-training-slice distance (1 - correlation of pixels, 0 is a copy, 2 the opposite) below which
     # an image is a near-copy; from distances between different training subjects
     threshold: float
+    n_held_out_real: int
     median_distance_synthetic: float
     median_distance_held_out_real: float
     # share of real test slices that would be called near-copies by the same rule

@@ -31,7 +31,10 @@ def check_splits(splits: Splits, manifest: pd.DataFrame) -> list[Violation]:
         found.append(Violation("manifest", "origin", "a split is drawn from real slices alone"))
     for fold in splits.folds:
         record = f"fold-{fold.fold}"
-        sides = {side: manifest[manifest["group"].isin(groups)] for side, groups in (("train", fold.train), ("test", fold.test))}
+        sides = {
+            side: manifest[manifest["group"].isin(groups)]
+            for side, groups in (("train", fold.train), ("test", fold.test))
+        }
         for column in ("group", "subject", "sha256"):
             shared = set(sides["train"][column]) & set(sides["test"][column])
             if shared:

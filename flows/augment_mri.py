@@ -11,14 +11,14 @@ from flows import tasks
 from flows.config import ConfigError, RunRecord, load_config, new_run_record
 from pipeline.compute import best_compute
 from pipeline.run_dir import RunDir, read_record, write_record
-from pipeline.scans.sources import source_digest
+from pipeline.scans.sources import digest_of, list_files
 
 DEMO = "demo"  # in place of a source: the built-in head phantoms
 
 
 @flow(name="augment-mri", validate_parameters=True)
 def augment_mri(
-    source: str, out: str, preset: str = "quick", seed: int = 0, config: str | None = None, resume: bool = False
+    source: str, out: str, *, preset: str = "quick", seed: int = 0, config: str | None = None, resume: bool = False
 ) -> str:
     """Run the whole study of `source` into the run folder `out`; returns the verdict.
 
@@ -49,10 +49,8 @@ def augment_mri(
 def open_run(*, source: str, root: Path, preset: str, seed: int, config: str | None, resume: bool) -> RunRecord:
     """Write run.json into a new folder, or check that the one there is this very study. Raises ConfigError."""
     study = load_config(preset=preset, file=Path(config) if config else None)
-    digest = DEMO if source == DEMO else source_digest(_existing(Path(source)))
-    record = new_run_record(
-        preset=preset, seed=seed, config=study, source_digest=digest, compute=str(best_compute())
-    )
+    digest = DEMO if source == DEMO else digest_of(list_files(_existing(Path(source))).paths)
+    record = new_run_record(preset=preset, seed=seed, config=study, source_digest=digest, compute=str(best_compute()))
     run = RunDir(root)
     if not run.run_json.exists():
         if root.exists() and (not root.is_dir() or any(root.iterdir())):

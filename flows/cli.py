@@ -174,7 +174,9 @@ def sample(
     model: Annotated[Path, typer.Argument(help="Folder of a trained GAN, such as RUN/models/0/tumour.")],
     out: Out,
     seeds: Annotated[str, typer.Option(help="Numbers and ranges: 6600-6625 or 1,5,9.")],
-    truncation: Annotated[float, typer.Option(min=0.01, max=1.0, help="Below 1: less variety, fewer odd images.")] = 1.0,
+    truncation: Annotated[
+        float, typer.Option(min=0.01, max=1.0, help="Below 1: less variety, fewer odd images.")
+    ] = 1.0,
 ) -> None:
     """Sample synthetic slices, one a seed, as PNG with a manifest."""
     from flows.single import sample_model

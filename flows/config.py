@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata, resources
 from pathlib import Path
 
+from pipeline.evidence.utility import UtilityConfig
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.evidence.fidelity import FidelityConfig
-from pipeline.evidence.utility import UtilityConfig
 from pipeline.scans.ingest import IngestConfig
 from pipeline.scans.normalise import NormaliseConfig
 from pipeline.scans.split import SplitConfig
@@ -23,6 +22,13 @@ NAMED_VERSIONS = ("augment-mri", "torch", "monai", "numpy", "scikit-learn", "pyd
 
 class ConfigError(Exception):
     """A configuration or a command that cannot be followed; says where and what to do."""
+
+
+class FidelityConfig(BaseModel):
+    """How sets of images are compared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    k: int = Field(5, ge=1)  # neighbours in precision, recall, density and coverage
 
 
 class PhantomsConfig(BaseModel):

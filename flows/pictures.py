@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 
 from data_contracts.results import Picture
 from data_contracts.splits import Fold
-from pipeline.evidence.memorisation import Nearest
 from pipeline.formats.raster import read_png, to_uint8, write_png
 from pipeline.formats.synthetic import read_synthetic
 from pipeline.run_dir import RunDir, whole
@@ -50,7 +49,7 @@ def slices(run: RunDir, fold: Fold, diagnosis: str, manifest: pd.DataFrame) -> l
         chosen = images[_spread(len(images), COLUMNS * ROWS), 0] if len(images) else images[:, 0]
         if len(chosen):
             path = _write(run, f"{fold.fold}-{diagnosis}-{origin}.png", tile(to_uint8(chosen), COLUMNS))
-            found.append(_picture("slices", fold.fold, diagnosis, origin, path, len(chosen)))
+            found.append(_picture("slices", fold.fold, diagnosis, origin=origin, path=path, n=len(chosen)))
     return found
 
 
@@ -59,7 +58,7 @@ def film(run: RunDir, fold: Fold, diagnosis: str) -> Picture:
     snapshots = model_dir.snapshots(run.model(fold.fold, diagnosis))
     rows = [read_png(snapshots[i]) for i in _spread(len(snapshots), FILM_ROWS)]
     path = _write(run, f"{fold.fold}-{diagnosis}-training.png", tile(np.stack(rows), 1))
-    return _picture("training", fold.fold, diagnosis, "synthetic", path, len(rows))
+    return _picture("training", fold.fold, diagnosis, origin="synthetic", path=path, n=model_dir.SNAPSHOT_IMAGES)
 
 
 def _pairs_name(fold: int, diagnosis: str) -> str:
@@ -70,13 +69,17 @@ def nearest_pairs(
     run: RunDir,
     fold: int,
     diagnosis: str,
+    *,
     generated: NDArray[np.float32],
-    training: NDArray[np.float32],
-    nearest: Nearest,
+    nearest: NDArray[np.float32],
+    distances: NDArray[np.float32],
 ) -> None:
-    """The generated slices nearest to any training slice, each left of that slice, nearest first."""
-    worst = np.argsort(nearest.distances, kind="stable")[:PAIRS]
-    pairs = np.concatenate([generated[worst, 0], training[nearest.indices[worst], 0]], axis=2)
+    """Draw the generated slices nearest to a training slice, each left of that slice, nearest first.
+
+    generated, nearest: float32 (N, 1, S, S) in [-1, 1], one training slice a generated one; distances: (N,).
+    """
+    worst = np.argsort(distances, kind="stable")[:PAIRS]
+    pairs = np.concatenate([generated[worst, 0], nearest[worst, 0]], axis=2)
     _write(run, _pairs_name(fold, diagnosis), tile(to_uint8(pairs), COLUMNS // 2))
 
 
@@ -88,11 +91,11 @@ def draw_all(run: RunDir, folds: list[Fold], diagnoses: tuple[str, ...], manifes
             pairs = run.relative(run.picture(_pairs_name(fold.fold, diagnosis)))
             found += slices(run, fold, diagnosis, manifest)
             found.append(film(run, fold, diagnosis))
-            found.append(_picture("nearest_pairs", fold.fold, diagnosis, "both", pairs, PAIRS))
+            found.append(_picture("nearest_pairs", fold.fold, diagnosis, origin="both", path=pairs, n=PAIRS))
     return found
 
 
-def _picture(kind: str, fold: int, diagnosis: str, origin: str, path: str, n: int) -> Picture:
+def _picture(kind: str, fold: int, diagnosis: str, *, origin: str, path: str, n: int) -> Picture:
     return Picture.model_validate(
         {"kind": kind, "fold": fold, "diagnosis": diagnosis, "origin": origin, "path": path, "n": n}
     )

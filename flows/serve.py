@@ -26,8 +26,8 @@ def serve_deployments(*, port: int, cron: str, timezone: str, nightly: Mapping[s
     os.environ["PREFECT_API_URL"] = api  # read when Prefect is imported, hence the imports below
     with _server(port, api):
         from prefect import serve
-        from prefect.deployments.runner import EntrypointType
         from prefect.schedules import Cron
+        from prefect.types.entrypoint import EntrypointType
 
         from flows.augment_mri import augment_mri
 

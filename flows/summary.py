@@ -128,7 +128,9 @@ def _training(run: RunDir, fold: int, diagnosis: str) -> TrainingRecord:
 def _warnings(record: RunRecord, memorisation: Sequence[MemorisationScores]) -> list[str]:
     found = []
     if record.preset == "smoke":
-        found.append("The smoke preset only shows that the program runs. None of its figures says anything of the data.")
+        found.append(
+            "The smoke preset only shows that the program runs. None of its figures says anything of the data."
+        )
     found += [
         f"Fold {s.fold}, {s.diagnosis}: only {s.n_kept} of {s.n_generated} generated slices passed the screen."
         for s in memorisation

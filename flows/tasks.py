@@ -7,12 +7,13 @@ never images.
 
 import json
 import zlib
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pipeline.evidence.features import RandomFeatures, standardise
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -25,7 +26,6 @@ from flows.report import write_report
 from flows.summary import summarise
 from pipeline.compute import best_compute
 from pipeline.evidence import fidelity, memorisation, utility
-from pipeline.evidence.features import RandomFeatures
 from pipeline.export.gate import Screened, screen
 from pipeline.formats.synthetic import MANIFEST_NAME, read_synthetic, write_synthetic
 from pipeline.run_dir import RunDir, read_record, write_json, write_record, write_table
@@ -152,56 +152,72 @@ def sample_task(root: Path, fold: int, diagnosis: str) -> None:
     parts = _fold(run, fold)
     of_training = _rows(manifest, parts.train, diagnosis)
     training = real[of_training]
-    judge = memorisation.fit(training=training, groups=manifest.loc[of_training, "group"].to_numpy(str))
+    threshold = memorisation.near_copy_threshold(training, manifest.loc[of_training, "group"].tolist())
     wanted = round(record.config.utility.ratio * len(training))
     with progress.stage(f"Sample and screen {diagnosis} slices, fold {fold}", "slices") as update:
-        generated, screened, nearest = _screened_sample(
-            run.model(fold, diagnosis), training, judge, wanted, _seed(record.seed, "sample", fold, diagnosis), update
+        found = _screened_sample(
+            model=run.model(fold, diagnosis),
+            training=training,
+            threshold=threshold,
+            wanted=wanted,
+            seed=_seed(record.seed, "sample", fold, diagnosis),
+            update=update,
         )
-    chosen = np.flatnonzero(screened.kept)[:wanted]
-    scores = memorisation.scores(
-        judge=judge,
+    chosen = np.flatnonzero(found.screened.kept)[:wanted]
+    held_out, _ = memorisation.nearest(real[_rows(manifest, parts.test, diagnosis)], training)
+    scores = memorisation.memorisation(
         fold=fold,
         diagnosis=diagnosis,
-        synthetic_distances=nearest.distances,
-        held_out_real=real[_rows(manifest, parts.test, diagnosis)],
-        n_near_copies=int(screened.near_copy.sum()),
-        n_broken=int(screened.broken.sum()),
+        synthetic_distances=found.distances,
+        held_out_real_distances=held_out,
+        threshold=threshold,
+        n_broken=int(found.screened.broken.sum()),
         n_kept=len(chosen),
     )
     write_record(_score_path(run, "memorisation", fold, diagnosis), scores)
-    pictures.nearest_pairs(run, fold, diagnosis, generated, training, nearest)
+    pictures.nearest_pairs(
+        run, fold, diagnosis, generated=found.images, nearest=training[found.nearest], distances=found.distances
+    )
     write_synthetic(
         run.synthetic(fold, diagnosis),
-        images=generated[chosen],
+        images=found.images[chosen],
         names=[f"g{fold}-{diagnosis.replace('_', '-')}-{i:06d}" for i in chosen],
         generator=f"{fold}-{diagnosis}",
         diagnosis=diagnosis,
     )
 
 
+@dataclass(frozen=True)
+class _Generated:
+    """All images generated (N, 1, S, S), distance and index (N,) of the nearest training slice, and the screen."""
+
+    images: NDArray[np.float32]
+    distances: NDArray[np.float32]
+    nearest: NDArray[np.int64]
+    screened: Screened
+
+
 def _screened_sample(
+    *,
     model: Path,
     training: NDArray[np.float32],
-    judge: memorisation.Judge,
+    threshold: float,
     wanted: int,
     seed: int,
-    update: Callable[[int, int], None],
-) -> tuple[NDArray[np.float32], Screened, memorisation.Nearest]:
-    """All images generated until `wanted` passed, or for MOST_ROUNDS rounds, with what the screen said of them."""
+    update: progress.Update,
+) -> _Generated:
+    """Generate until `wanted` images pass the screen, for at most MOST_ROUNDS rounds."""
     generator, trained = model_dir.load_generator(model)
-    generated = np.empty((0, *training.shape[1:]), np.float32)
+    images = np.empty((0, *training.shape[1:]), np.float32)
     for _ in range(MOST_ROUNDS):
-        seeds = range(seed + len(generated), seed + len(generated) + wanted)
-        generated = np.concatenate([generated, sample(generator, trained, seeds=seeds)])
-        nearest = judge.nearest(generated)
-        screened = screen(
-            synthetic=generated, training=training, distances=nearest.distances, threshold=judge.threshold
-        )
+        seeds = range(seed + len(images), seed + len(images) + wanted)
+        images = np.concatenate([images, sample(generator, trained, seeds=seeds)])
+        distances, nearest = memorisation.nearest(images, training)
+        screened = screen(synthetic=images, training=training, distances=distances, threshold=threshold)
         update(min(int(screened.kept.sum()), wanted), wanted)
         if screened.kept.sum() >= wanted:
             break
-    return generated, screened, nearest
+    return _Generated(images, distances, nearest, screened)
 
 
 @task(name="fidelity", cache_policy=NO_CACHE)
@@ -215,16 +231,20 @@ def fidelity_task(root: Path, fold: int, diagnosis: str) -> None:
     manifest = pd.read_parquet(run.manifest)
     real = np.load(run.normalised(fold), mmap_mode="r")
     parts = _fold(run, fold)
-    _, synthetic = read_synthetic(run.synthetic(fold, diagnosis))
+    extractor = RandomFeatures()
     with progress.stage(f"Judge {diagnosis} slices, fold {fold}"):
-        scores = fidelity.judge(
+        training = extractor.extract(real[_rows(manifest, parts.train, diagnosis)])
+        held_out = extractor.extract(real[_rows(manifest, parts.test, diagnosis)])
+        synthetic = extractor.extract(read_synthetic(run.synthetic(fold, diagnosis))[1])
+        scores = fidelity.fidelity(
             fold=fold,
             diagnosis=diagnosis,
-            extractor=RandomFeatures(),
-            training=real[_rows(manifest, parts.train, diagnosis)],
-            held_out_real=real[_rows(manifest, parts.test, diagnosis)],
-            synthetic=synthetic,
-            config=record.config.fidelity,
+            synthetic=standardise(synthetic, reference=training),
+            held_out_real=standardise(held_out, reference=training),
+            training=standardise(training, reference=training),
+            k=record.config.fidelity.k,
+            extractor=extractor.name,
+            extractor_digest=extractor.digest,
             rng=np.random.default_rng(_seed(record.seed, "fidelity", fold, diagnosis)),
         )
     write_record(path, scores)
@@ -262,7 +282,9 @@ def compare_task(root: Path) -> str:
         predictions = pd.concat([pd.read_parquet(run.metric(f"predictions-{f.fold}.parquet")) for f in folds])
         manifest = pd.read_parquet(run.manifest)
         n_real = float(np.mean([_rows(manifest, f.train).sum() for f in folds]))
-        n_added = float(np.mean([sum(len(read_synthetic(run.synthetic(f.fold, d))[0]) for d in DIAGNOSES) for f in folds]))
+        n_added = float(
+            np.mean([sum(len(read_synthetic(run.synthetic(f.fold, d))[0]) for d in DIAGNOSES) for f in folds])
+        )
         with progress.stage("Compare the arms"):
             comparison = utility.compare(
                 predictions,
@@ -296,4 +318,3 @@ def report_task(root: Path) -> None:
         )
         write_record(run.summary, summary)
         write_report(run, run.report)
-

@@ -17,7 +17,9 @@ class Compute:
 
     def autocast(self) -> AbstractContextManager[object]:
         """Autocast in this precision; in float32 it does nothing."""
-        return torch.autocast(self.device, self.autocast_dtype or torch.bfloat16, enabled=self.autocast_dtype is not None)
+        return torch.autocast(
+            self.device, self.autocast_dtype or torch.bfloat16, enabled=self.autocast_dtype is not None
+        )
 
     def place(self, module: nn.Module) -> nn.Module:
         """Move a module to the device in the chosen layout; returns the same module."""
@@ -44,5 +46,7 @@ def best_compute() -> Compute:
     """
     if torch.cuda.is_available():
         return Compute("cuda", torch.bfloat16, torch.channels_last)
-    native = torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - torch has no public query
+    # torch has no public query for native bf16, and no types for these two
+    mkldnn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    native = mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001
     return Compute("cpu", torch.bfloat16 if native else None, torch.channels_last)

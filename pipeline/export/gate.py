@@ -33,7 +33,7 @@ def screen(
     to its nearest training slice; at or below `threshold` it is a near-copy. Broken: values that are not finite,
     or a mean or contrast outside the range of the training images widened by a quarter.
     """
-    finite = np.isfinite(synthetic).all(axis=(1, 2, 3))
+    finite = np.array([np.isfinite(image).all() for image in synthetic], dtype=bool)
     broken = ~finite
     for measure in (np.mean, np.std):
         known = measure(training, axis=(1, 2, 3))

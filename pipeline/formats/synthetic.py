@@ -24,6 +24,7 @@ def write_synthetic(
     for name, image in zip(names, pixels, strict=True):
         with whole(folder / f"{name}.png") as part:
             write_png(part, image)
+    unknown = np.full(len(names), np.nan)
     rows = {
         "slice_id": list(names),
         "origin": SYNTHETIC,
@@ -34,10 +35,10 @@ def write_synthetic(
         "label_rule": "generator",
         "sequence": "unknown",
         "plane": "unknown",
-        "position": np.nan,
+        "position": unknown,
         "height": images.shape[2],
         "width": images.shape[3],
-        "spacing_mm": np.nan,
+        "spacing_mm": unknown,
         "tumour_pixels": pd.Series([pd.NA] * len(names), dtype="Int64"),
         "sha256": [hashlib.sha256(image.tobytes()).hexdigest() for image in pixels],
     }

@@ -74,15 +74,19 @@ def new_state(*, network: LeanConfig, config: GanConfig, seed: int, compute: Com
         torch.manual_seed(seed)  # torch's initialisers draw from the global generator, restored on leaving
         generator = compute.place(Generator(network))
         discriminator = compute.place(Discriminator(network))
-    adam = {"lr": config.learning_rate, "betas": (0.0, config.beta2), "fused": True}  # one pass over the weights
     return State(
         generator=generator,
         discriminator=discriminator,
         generator_ema=copy.deepcopy(generator).eval().requires_grad_(False),
-        generator_optimiser=torch.optim.Adam(generator.parameters(), **adam),
-        discriminator_optimiser=torch.optim.Adam(discriminator.parameters(), **adam),
+        generator_optimiser=_adam(generator, config),
+        discriminator_optimiser=_adam(discriminator, config),
         rng=torch.Generator().manual_seed(seed),
     )
+
+
+def _adam(module: nn.Module, config: GanConfig) -> torch.optim.Adam:
+    # fused: one pass over the weights, in plain C++, instead of a Python loop over tensors
+    return torch.optim.Adam(module.parameters(), lr=config.learning_rate, betas=(0.0, config.beta2), fused=True)
 
 
 def discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
@@ -159,10 +163,12 @@ def update_ema(state: State, config: GanConfig, n: int) -> None:
     """Move the averaged generator towards the trained one; early on with a shorter memory (Karras 2020)."""
     half_life = min(config.ema_half_life, max(1.0, 0.1 * state.images_seen))
     weight = 1 - math.exp2(-n / half_life)
-    averaged = list(state.generator_ema.parameters())
-    torch._foreach_lerp_(averaged, list(state.generator.parameters()), weight)  # noqa: SLF001 - what torch's own EMA uses
-    for mine, theirs in zip(state.generator_ema.buffers(), state.generator.buffers(), strict=True):
-        mine.copy_(theirs) if not mine.is_floating_point() else mine.lerp_(theirs, weight)
+    averaged, trained = state.generator_ema.state_dict(), state.generator.state_dict()
+    for name, mine in averaged.items():
+        if mine.is_floating_point():
+            mine.lerp_(trained[name], weight)
+        else:
+            mine.copy_(trained[name])  # counts of batches
 
 
 def train(
@@ -211,7 +217,9 @@ def capture(state: State) -> dict[str, object]:
         "discriminator_optimiser": state.discriminator_optimiser.state_dict(),
         "rng": state.rng.get_state(),
         "images_seen": state.images_seen,
-        "curve": [(t.images_seen, t.generator_loss, t.discriminator_loss, t.discriminator_accuracy) for t in state.curve],
+        "curve": [
+            (t.images_seen, t.generator_loss, t.discriminator_loss, t.discriminator_accuracy) for t in state.curve
+        ],
     }
 
 

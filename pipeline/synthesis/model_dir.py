@@ -1,4 +1,4 @@
-"""The folder of one trained GAN: weights, how it was made, its curves, snapshots, and the checkpoint while it trains."""
+"""The folder of one trained GAN: weights, how they came about, curves, snapshots, the checkpoint while it trains."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -50,9 +50,7 @@ def _checkpoint(folder: Path) -> Path:
     return folder / "checkpoint" / "state.pt"
 
 
-def conditions_from(
-    positions: NDArray[np.float64], bins: int
-) -> tuple[NDArray[np.int64], tuple[float, ...]]:
+def conditions_from(positions: NDArray[np.float64], bins: int) -> tuple[NDArray[np.int64], tuple[float, ...]]:
     """Condition of each slice by height: `bins` equally filled intervals; one condition where any height is unknown.
 
     positions: float (N,) in [0, 1] or NaN. Returns int64 (N,) and the inner edges.
@@ -169,7 +167,7 @@ def _finish(state: gan.State, folder: Path, trained: TrainedGan) -> None:
 
 def read_curve(folder: Path) -> list[gan.Tick]:
     """The training's curve, one point a tick."""
-    return [gan.Tick(**row) for row in pd.read_parquet(folder / "curves.parquet").to_dict("records")]  # type: ignore[misc]  # keys are Tick's
+    return [gan.Tick(*row) for row in pd.read_parquet(folder / "curves.parquet").itertuples(index=False, name=None)]
 
 
 def snapshots(folder: Path) -> Sequence[Path]:

@@ -6,6 +6,7 @@ done at the lower resolution. The condition enters the generator by conditional 
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -58,7 +59,7 @@ class Generator(nn.Module):
         widths = config.widths()
         self.dense = nn.Linear(config.latent_dim, widths[0] * BASE * BASE)
         self.first_norm = ConditionalBatchNorm(widths[0], config.conditions)
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         self.convs = nn.ModuleList(nn.Conv2d(a, 4 * b, 3, padding=1) for a, b in pairs)
         self.norms = nn.ModuleList(ConditionalBatchNorm(b, config.conditions) for _, b in pairs)
         self.to_image = nn.Conv2d(widths[-1], 4, 3, padding=1)
@@ -78,9 +79,7 @@ class Discriminator(nn.Module):
         super().__init__()
         widths = config.widths()[::-1]
         self.from_image = nn.Conv2d(4, widths[0], 3, padding=1)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths))
         self.features = nn.Linear(widths[-1] * BASE * BASE, features)
         self.condition = nn.Embedding(config.conditions, features)
 
@@ -90,4 +89,5 @@ class Discriminator(nn.Module):
             x = F.leaky_relu(conv(x), 0.2)
         x = F.leaky_relu(self.features(x.flatten(1)), 0.2)
         # projection: the embedding starts random, so every condition has a gradient from the first step
-        return (x * self.condition(c)).sum(1).float() / math.sqrt(x.shape[1])
+        logits: torch.Tensor = (x * self.condition(c)).sum(1).float() / math.sqrt(x.shape[1])
+        return logits

@@ -1,0 +1,56 @@
+import torch
+
+from pipeline.synthesis import augment
+from pipeline.synthesis.augment import AugmentConfig
+
+STILL = AugmentConfig(rotation_degrees=0, shift=0, scale=0, log_gamma=0, cutout_probability=0)
+
+
+def _images(n: int = 4, size: int = 32) -> torch.Tensor:
+    images = torch.full((n, 1, size, size), -1.0)
+    images[:, :, 8:24, 10:22] = torch.rand(n, 1, 16, 12, generator=torch.Generator().manual_seed(0))
+    return images
+
+
+def _draw(config: AugmentConfig, n: int = 4, seed: int = 0) -> augment.Parameters:
+    return augment.draw(n, config, torch.Generator().manual_seed(seed))
+
+
+def test_with_nothing_to_change_images_stay_as_they_are() -> None:
+    images = _images()
+    assert torch.allclose(augment.apply(images, _draw(STILL)), images.clamp(min=2 * augment.DARKEST - 1), atol=1e-5)
+
+
+def test_same_generator_state_gives_the_same_images_and_another_seed_others() -> None:
+    images, config = _images(), AugmentConfig()
+    once, again, other = (augment.apply(images, _draw(config, seed=seed)) for seed in (1, 1, 2))
+    assert torch.equal(once, again)
+    assert not torch.equal(once, other)
+
+
+def test_gradients_are_finite_at_pure_background_whatever_the_exponent() -> None:
+    images = torch.full((8, 1, 16, 16), -1.0, requires_grad=True)
+    augment.apply(images, _draw(AugmentConfig(log_gamma=0.7), n=8)).sum().backward()
+    assert images.grad is not None
+    assert images.grad.isfinite().all()
+
+
+def test_shift_moves_content_by_its_share_of_the_side() -> None:
+    image = torch.full((1, 1, 20, 20), -1.0)
+    image[0, 0, 10, 10] = 1.0
+    right_by_a_fifth = augment.Parameters(torch.tensor([[[1.0, 0, -0.4], [0, 1, 0]]]), torch.ones(1), torch.zeros(1, 4))
+    moved = augment.apply(image, right_by_a_fifth)
+    assert divmod(int(moved.argmax()), 20) == (10, 14)
+
+
+def test_cutout_fills_one_box_of_the_asked_size_with_grey() -> None:
+    config = STILL.model_copy(update={"cutout_probability": 1.0, "cutout_side": 0.5})
+    filled = (augment.apply(torch.ones(64, 1, 32, 32), _draw(config, n=64)) == 0).flatten(1).sum(1)
+    assert filled.max() == 16 * 16  # whole boxes; those at the border are cut off
+    assert (filled > 0).all()
+
+
+def test_what_comes_in_from_outside_is_background() -> None:
+    config = STILL.model_copy(update={"shift": 0.5})
+    moved = augment.apply(torch.ones(16, 1, 32, 32), _draw(config, n=16))
+    assert moved.min() < -0.99

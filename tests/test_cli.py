@@ -1,0 +1,72 @@
+"""Errors that a user can provoke: one line that says what, where and what to do, and the right exit code."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def _fails(done: "subprocess.CompletedProcess[str]", code: int, *said: str) -> None:
+    assert done.returncode == code, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in done.stderr
+    for words in said:
+        assert words in lines[0]
+
+
+def test_a_missing_source(tmp_path: Path, augment_mri: Command) -> None:
+    _fails(augment_mri("run", tmp_path / "none", "--out", tmp_path / "run"), 2, "does not exist", "none")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_empty_source(tmp_path: Path, augment_mri: Command) -> None:
+    (tmp_path / "empty").mkdir()
+    _fails(augment_mri("run", tmp_path / "empty", "--out", tmp_path / "run", "--preset", "smoke"), 3, "empty")
+
+
+def test_an_out_folder_with_other_things_in_it(tmp_path: Path, augment_mri: Command) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.docx").write_text("precious")
+    _fails(augment_mri("run", tmp_path / "source", "--out", tmp_path / "out"), 2, "not empty", "--out")
+    assert (tmp_path / "out" / "thesis.docx").read_text() == "precious"
+
+
+def test_an_unknown_preset_and_an_unknown_key(tmp_path: Path, augment_mri: Command) -> None:
+    _fails(augment_mri("run", tmp_path, "--out", tmp_path / "run", "--preset", "best"), 2, "quick")
+    (tmp_path / "study.toml").write_text("[gan]\nepochs = 3\n")
+    done = augment_mri("run", tmp_path, "--out", tmp_path / "run", "--config", tmp_path / "study.toml")
+    _fails(done, 2, "gan.epochs", "images")
+
+
+@pytest.mark.parametrize("command", ["report", "sample"])
+def test_a_folder_that_holds_nothing_to_work_on(tmp_path: Path, augment_mri: Command, command: str) -> None:
+    extra = ["--out", tmp_path / "o", "--seeds", "1"] if command == "sample" else []
+    _fails(augment_mri(command, tmp_path, *extra), 4 if command == "sample" else 2, "no finished")
+
+
+def test_train_on_what_is_no_dataset(tmp_path: Path, augment_mri: Command) -> None:
+    _fails(augment_mri("train", tmp_path, "--out", tmp_path / "m"), 2, "augment-mri ingest")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--cron", "often", "0 2 * * *"), ("--timezone", "Mars/Base", "Europe/Zagreb"), ("--nightly-preset", "x", "smoke")],
+)
+def test_a_schedule_that_cannot_be_kept(augment_mri: Command, option: str, value: str, said: str) -> None:
+    _fails(augment_mri("up", option, value), 2, said)
+
+
+def test_wrong_usage_is_2(augment_mri: Command) -> None:
+    assert augment_mri("run").returncode == 2
+    assert augment_mri("fly").returncode == 2
+
+
+def test_presets_and_doctor_answer(augment_mri: Command) -> None:
+    assert "standard" in augment_mri("presets").stdout
+    assert "[gan]" in augment_mri("presets", "quick").stdout
+    assert "cores" in augment_mri("doctor").stdout

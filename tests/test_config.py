@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from flows.config import PRESETS, ConfigError, config_digest, load_config
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_loads(preset: str) -> None:
+    assert load_config(preset=preset).gan.images > 0
+
+
+def test_a_users_file_replaces_single_keys_and_leaves_the_rest(tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text("[gan]\nimages = 1234\n")
+    config, preset = load_config(preset="quick", file=file), load_config(preset="quick")
+    assert config.gan.images == 1234
+    assert config.gan.batch_size == preset.gan.batch_size
+    assert config.split == preset.split
+    assert config_digest(config) != config_digest(preset)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[gan]\nimagse = 5\n", r"no key 'gan\.imagse'; known there: .*images"),
+        ("[gann]\nimages = 5\n", r"no key 'gann'; known there: .*gan"),
+        ("[gan.augmentation]\nflip = 1\n", r"no key 'gan\.augmentation\.flip'; known there: .*cutout"),
+        ("[gan]\nimages = 'many'\n", r"gan\.images = 'many'"),
+        ("[gan\n", "not valid TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_what_is_known(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        load_config(preset="quick", file=file)
+
+
+def test_all_wrong_keys_are_named_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text("[gan]\na = 1\n[split]\nb = 2\n")
+    with pytest.raises(ConfigError, match=r"gan\.a.*split\.b"):
+        load_config(preset="quick", file=file)
+
+
+def test_a_missing_file_and_an_unknown_preset_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(preset="quick", file=tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="choose one of smoke, quick"):
+        load_config(preset="fast")

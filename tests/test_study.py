@@ -1,0 +1,175 @@
+"""The whole study through the command line, on phantoms, as a user runs it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from data_contracts.manifest import DIAGNOSES, check_manifest
+from data_contracts.results import ARMS, RunSummary
+from data_contracts.splits import Splits, check_splits
+from pipeline.run_dir import RunDir, read_record
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory, augment_mri: Command) -> Path:
+    folder = tmp_path_factory.mktemp("source") / "phantoms"
+    done = augment_mri("phantom", folder, "--subjects", 18, "--format", "png", "--seed", 3)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, augment_mri: Command, scans: Path) -> RunDir:
+    root = tmp_path_factory.mktemp("study") / "run"
+    (scans / "phantom-0001" / "broken_99.png").write_bytes(b"not an image")
+    done = augment_mri("run", scans, "--out", root, "--preset", "smoke", "--seed", 5)
+    assert done.returncode == 0, done.stderr
+    assert "Verdict" in done.stderr
+    return RunDir(root)
+
+
+def test_the_run_folder_is_whole(finished: RunDir) -> None:
+    for path in (finished.run_json, finished.quarantine, finished.splits, finished.summary, finished.report):
+        assert path.stat().st_size > 0
+    for name in ("fidelity.json", "memorisation.json", "utility.json", "predictions.parquet"):
+        assert finished.metric(name).exists()
+    for diagnosis in DIAGNOSES:
+        model = finished.model(0, diagnosis)
+        assert {path.name for path in model.iterdir()} >= {"generator.safetensors", "config.json", "curves.parquet"}
+        assert list(finished.synthetic(0, diagnosis).glob("*.png"))
+    assert not [path for path in finished.root.rglob("*") if ".part" in path.name]
+
+
+def test_the_one_bad_file_is_in_the_quarantine_and_stopped_nothing(finished: RunDir) -> None:
+    quarantine = pd.read_csv(finished.quarantine)
+    refused = quarantine[quarantine["outcome"] == "refused"]
+    assert len(refused) == 1
+    assert "broken_99" not in finished.quarantine.read_text()
+
+
+def test_manifest_and_splits_keep_their_contracts(finished: RunDir) -> None:
+    manifest = pd.read_parquet(finished.manifest)
+    assert check_manifest(manifest) == []
+    assert check_splits(read_record(finished.splits, Splits), manifest) == []
+
+
+def test_the_summary_says_what_was_measured(finished: RunDir) -> None:
+    summary = read_record(finished.summary, RunSummary)
+    assert [scores.arm for scores in summary.arms] == list(ARMS)
+    assert summary.difference.low <= summary.difference.estimate <= summary.difference.high
+    assert summary.difference.n_subjects == summary.data.classes[0].test_subjects or summary.data.subjects_known
+    assert {scores.diagnosis for scores in summary.fidelity} == set(DIAGNOSES)
+    predictions = pd.read_parquet(finished.metric("predictions.parquet"))
+    test_groups = set(read_record(finished.splits, Splits).folds[0].test)
+    assert set(predictions["group"]) == test_groups
+    assert predictions["slice_id"].str.startswith("file-").all()  # no synthetic slice is ever tested on
+
+
+def test_no_name_from_the_source_is_in_any_output(finished: RunDir) -> None:
+    for path in finished.root.rglob("*"):
+        assert "phantom-" not in path.name
+        if path.is_file():
+            assert b"phantom-0" not in path.read_bytes(), path
+
+
+def test_the_same_seed_gives_the_same_summary_and_report(
+    finished: RunDir, scans: Path, tmp_path: Path, augment_mri: Command
+) -> None:
+    done = augment_mri("run", scans, "--out", tmp_path / "again", "--preset", "smoke", "--seed", 5)
+    assert done.returncode == 0, done.stderr
+    again = RunDir(tmp_path / "again")
+    assert again.summary.read_bytes() == finished.summary.read_bytes()
+    assert again.report.read_bytes() == finished.report.read_bytes()
+
+
+def test_a_killed_run_resumes_to_the_same_results(
+    finished: RunDir, scans: Path, tmp_path: Path, augment_mri: Command
+) -> None:
+    root = tmp_path / "killed"
+    command = [Path(sys.executable).with_name("augment-mri"), "run", scans, "--out", root]
+    command += ["--preset", "smoke", "--seed", "5"]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)  # noqa: S603
+    deadline = time.monotonic() + 120
+    while not (root / "models" / "0" / "no_tumour" / "checkpoint").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not RunDir(root).summary.exists()
+    assert augment_mri("run", scans, "--out", root, "--preset", "smoke", "--seed", 5).returncode == 2  # no --resume
+    done = augment_mri("run", scans, "--out", root, "--preset", "smoke", "--seed", 5, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert RunDir(root).summary.read_bytes() == finished.summary.read_bytes()
+
+
+def test_a_terminated_run_exits_with_5(scans: Path, tmp_path: Path) -> None:
+    root = tmp_path / "stopped"
+    command = [Path(sys.executable).with_name("augment-mri"), "run", scans, "--out", root, "--preset", "smoke"]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)  # noqa: S603
+    deadline = time.monotonic() + 120
+    while not (root / "slices").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGTERM)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 5
+    assert said.splitlines()[-1].startswith("error: interrupted")
+
+
+def test_a_folder_with_a_different_run_is_left_as_it_is(finished: RunDir, scans: Path, augment_mri: Command) -> None:
+    before = finished.summary.read_bytes()
+    done = augment_mri("run", scans, "--out", finished.root, "--preset", "smoke", "--seed", 6, "--resume")
+    assert done.returncode == 2
+    assert "different run" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert finished.summary.read_bytes() == before
+
+
+def test_the_report_is_rendered_again_to_the_same_bytes(
+    finished: RunDir, tmp_path: Path, augment_mri: Command
+) -> None:
+    done = augment_mri("report", finished.root, "--out", tmp_path / "again.html")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "again.html").read_bytes() == finished.report.read_bytes()
+
+
+def test_sampling_from_a_finished_run_marks_the_slices_as_synthetic(
+    finished: RunDir, tmp_path: Path, augment_mri: Command
+) -> None:
+    model = finished.model(0, "tumour")
+    done = augment_mri("sample", model, "--out", tmp_path / "sampled", "--seeds", "6600-6603,7")
+    assert done.returncode == 0, done.stderr
+    manifest = pd.read_parquet(tmp_path / "sampled" / "manifest.parquet")
+    assert set(manifest["origin"]) == {"synthetic"}
+    assert len(list((tmp_path / "sampled").glob("*.png"))) == 5
+
+
+def test_ingest_and_train_alone(scans: Path, tmp_path: Path, augment_mri: Command) -> None:
+    dataset, model = tmp_path / "dataset", tmp_path / "model"
+    assert augment_mri("ingest", scans, "--out", dataset).returncode == 0
+    done = augment_mri("train", dataset, "--out", model, "--preset", "smoke", "--diagnosis", "no_tumour")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((model / "config.json").read_text())["diagnosis"] == "no_tumour"
+
+
+def test_a_class_with_too_few_subjects_ends_in_one_line_and_3(
+    scans: Path, tmp_path: Path, augment_mri: Command
+) -> None:
+    few = tmp_path / "few"
+    for name in ("phantom-0001", "phantom-0002"):
+        shutil.copytree(scans / name, few / name)
+    done = augment_mri("run", few, "--out", tmp_path / "run", "--preset", "smoke")
+    assert done.returncode == 3
+    assert "subject" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
