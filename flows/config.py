@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata, resources
 from pathlib import Path
 
-from pipeline.evidence.utility import UtilityConfig
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.evidence.utility import UtilityConfig
 from pipeline.scans.ingest import IngestConfig
 from pipeline.scans.normalise import NormaliseConfig
 from pipeline.scans.split import SplitConfig

@@ -13,19 +13,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pipeline.evidence.features import RandomFeatures, standardise
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data_contracts.manifest import DIAGNOSES
 from data_contracts.results import FidelityScores, MemorisationScores, UtilityComparison
 from data_contracts.splits import Fold, Splits
+from data_contracts.violations import ContractError, Violation
 from flows import pictures, progress
 from flows.config import RunRecord
 from flows.report import write_report
 from flows.summary import summarise
 from pipeline.compute import best_compute
 from pipeline.evidence import fidelity, memorisation, utility
+from pipeline.evidence.features import RandomFeatures, standardise
 from pipeline.export.gate import Screened, screen
 from pipeline.formats.synthetic import MANIFEST_NAME, read_synthetic, write_synthetic
 from pipeline.run_dir import RunDir, read_record, write_json, write_record, write_table
@@ -34,6 +35,7 @@ from pipeline.scans.normalise import normalise
 from pipeline.scans.phantom import write_phantoms
 from pipeline.scans.split import split
 from pipeline.synthesis import model_dir
+from pipeline.synthesis.gan import TrainingFailed
 from pipeline.synthesis.sample import sample
 
 MOST_ROUNDS = 4  # of sampling, each as large as the set that is wanted, before a shortfall is accepted
@@ -164,6 +166,12 @@ def sample_task(root: Path, fold: int, diagnosis: str) -> None:
             update=update,
         )
     chosen = np.flatnonzero(found.screened.kept)[:wanted]
+    if not len(chosen):
+        raise TrainingFailed(
+            f"none of {len(found.images)} generated {diagnosis} slices of fold {fold} passed the screen "
+            f"({found.screened.near_copy.sum()} near-copies, {found.screened.broken.sum()} broken); train longer "
+            "(gan.images) or with more slices"
+        )
     held_out, _ = memorisation.nearest(real[_rows(manifest, parts.test, diagnosis)], training)
     scores = memorisation.memorisation(
         fold=fold,
@@ -232,17 +240,24 @@ def fidelity_task(root: Path, fold: int, diagnosis: str) -> None:
     real = np.load(run.normalised(fold), mmap_mode="r")
     parts = _fold(run, fold)
     extractor = RandomFeatures()
+    k = record.config.fidelity.k
     with progress.stage(f"Judge {diagnosis} slices, fold {fold}"):
         training = extractor.extract(real[_rows(manifest, parts.train, diagnosis)])
         held_out = extractor.extract(real[_rows(manifest, parts.test, diagnosis)])
         synthetic = extractor.extract(read_synthetic(run.synthetic(fold, diagnosis))[1])
+        smallest = min(len(training), len(held_out), len(synthetic))
+        if smallest <= k:
+            where = f"fold-{fold} {diagnosis}"
+            detail = f"{smallest} slices in the smallest of training, test and synthetic set, {k + 1} are needed"
+            detail += "; lower fidelity.k, train longer or add scans"
+            raise ContractError([Violation(where, "too few slices to judge", detail)])
         scores = fidelity.fidelity(
             fold=fold,
             diagnosis=diagnosis,
             synthetic=standardise(synthetic, reference=training),
             held_out_real=standardise(held_out, reference=training),
             training=standardise(training, reference=training),
-            k=record.config.fidelity.k,
+            k=k,
             extractor=extractor.name,
             extractor_digest=extractor.digest,
             rng=np.random.default_rng(_seed(record.seed, "fidelity", fold, diagnosis)),
@@ -266,6 +281,7 @@ def classify_task(root: Path, fold: int) -> None:
             synthetic={d: read_synthetic(run.synthetic(fold, d))[1] for d in DIAGNOSES},
             config=record.config.utility,
             seed=_seed(record.seed, "classify", fold),
+            compute=best_compute(),
             progress=update,
         )
     write_table(path, predictions)

@@ -114,7 +114,7 @@ def memorisation_table(memorisation: Sequence[MemorisationScores]) -> Table:
             f"{scores.n_near_copies:,}",
             f"{scores.n_broken:,}",
             f"{scores.n_kept:,}",
-            percent(scores.held_out_real_near_copy_share),
+            f"{percent(scores.held_out_real_near_copy_share)} of {scores.n_held_out_real:,}",
             decimal(scores.threshold, 3),
             decimal(scores.median_distance_synthetic, 3),
             decimal(scores.median_distance_held_out_real, 3),

@@ -275,8 +275,8 @@ def copies_reading(scores: MemorisationScores) -> str:
         f"Of {scores.n_generated:,} generated {slices_of(scores.diagnosis)}, {scores.n_near_copies:,} ({share}) "
         f"{_was(scores.n_near_copies)} too near to a training slice and {scores.n_broken:,} {_was(scores.n_broken)} "
         f"broken; all of these were refused and {scores.n_kept:,} {_was(scores.n_kept)} kept. "
-        f"The same rule would call {percent(scores.held_out_real_near_copy_share)} of held-out "
-        f"real slices near-copies. {_distance(scores)}"
+        f"The same rule would call {percent(scores.held_out_real_near_copy_share)} of "
+        f"{scores.n_held_out_real:,} held-out real slices near-copies. {_distance(scores)}"
     )
 
 

@@ -55,7 +55,11 @@ def test_train_on_what_is_no_dataset(tmp_path: Path, augment_mri: Command) -> No
 
 @pytest.mark.parametrize(
     ("option", "value", "said"),
-    [("--cron", "often", "0 2 * * *"), ("--timezone", "Mars/Base", "Europe/Zagreb"), ("--nightly-preset", "x", "smoke")],
+    [
+        ("--cron", "often", "0 2 * * *"),
+        ("--timezone", "Mars/Base", "Europe/Zagreb"),
+        ("--nightly-preset", "x", "smoke"),
+    ],
 )
 def test_a_schedule_that_cannot_be_kept(augment_mri: Command, option: str, value: str, said: str) -> None:
     _fails(augment_mri("up", option, value), 2, said)

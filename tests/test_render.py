@@ -115,6 +115,7 @@ def of_diagnosis(fold: int, diagnosis: str) -> tuple[FidelityScores, Memorisatio
         threshold=0.021,
         median_distance_synthetic=0.094,
         median_distance_held_out_real=0.087,
+        n_held_out_real=250,
         held_out_real_near_copy_share=0.004,
     )
     curve = tuple(

@@ -45,7 +45,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
     port = _free_port()
     api = f"http://127.0.0.1:{port}/api"
     environment = os.environ | {"PREFECT_HOME": str(folder / "prefect"), "PREFECT_API_URL": api}
-    command = [str(BIN / "augment-mri"), "up", "--port", str(port), "--cron", "30 3 * * *", "--timezone", "Europe/Zagreb"]
+    command = [
+        str(BIN / "augment-mri"),
+        "up",
+        "--port",
+        str(port),
+        "--cron",
+        "30 3 * * *",
+        "--timezone",
+        "Europe/Zagreb",
+    ]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)  # noqa: S603
         try:
@@ -67,7 +76,10 @@ def test_the_nightly_schedule_has_its_time_zone_and_creates_its_runs(served: tup
     assert schedule["active"]
     assert schedule["schedule"]["cron"] == "30 3 * * *"
     assert schedule["schedule"]["timezone"] == "Europe/Zagreb"
-    wanted = {"deployments": {"id": {"any_": [nightly["id"]]}}, "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    wanted = {
+        "deployments": {"id": {"any_": [nightly["id"]]}},
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+    }
     deadline = time.monotonic() + 120
     while not (runs := _post(api, "/flow_runs/filter", wanted)):
         assert time.monotonic() < deadline, "the schedule made no run"
@@ -80,7 +92,7 @@ def test_a_run_asked_for_by_prefects_own_command_ends_completed(
 ) -> None:
     api, environment = served
     config = tmp_path / "fewer.toml"
-    config.write_text("[phantoms]\nsubjects = 12\n")
+    config.write_text("[phantoms]\nsubjects = 20\n")
     command = [str(BIN / "prefect"), "deployment", "run", "augment-mri/augment-mri", "--watch"]
     for parameter in ("source=demo", f"out={tmp_path / 'run'}", "preset=smoke", f"config={config}"):
         command += ["--param", parameter]

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory: pytest.TempPathFactory, augment_mri: Command) -> Path:
     folder = tmp_path_factory.mktemp("source") / "phantoms"
-    done = augment_mri("phantom", folder, "--subjects", 18, "--format", "png", "--seed", 3)
+    done = augment_mri("phantom", folder, "--subjects", 24, "--format", "png", "--seed", 3)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -136,9 +136,7 @@ def test_a_folder_with_a_different_run_is_left_as_it_is(finished: RunDir, scans:
     assert finished.summary.read_bytes() == before
 
 
-def test_the_report_is_rendered_again_to_the_same_bytes(
-    finished: RunDir, tmp_path: Path, augment_mri: Command
-) -> None:
+def test_the_report_is_rendered_again_to_the_same_bytes(finished: RunDir, tmp_path: Path, augment_mri: Command) -> None:
     done = augment_mri("report", finished.root, "--out", tmp_path / "again.html")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "again.html").read_bytes() == finished.report.read_bytes()

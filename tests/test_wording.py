@@ -133,6 +133,7 @@ def memorisation(
         threshold=0.02,
         median_distance_synthetic=median,
         median_distance_held_out_real=0.08,
+        n_held_out_real=250,
         held_out_real_near_copy_share=share,
     )
 
@@ -332,7 +333,7 @@ def test_diversity_reading_sets_synthetic_beside_held_out_real() -> None:
 def test_copies_reading_counts_refusals_and_agrees_in_number() -> None:
     assert plain(wording.copies_reading(memorisation())) == (
         "Of 400 generated no-tumour slices, 4 (1.0 %) were too near to a training slice and 1 was broken; all of these "
-        "were refused and 395 were kept. The same rule would call 1.0 % of held-out real slices near-copies. The "
+        "were refused and 395 were kept. The same rule would call 1.0 % of 250 held-out real slices near-copies. The "
         "median synthetic slice lies farther from a training slice than a held-out real one does (distance 0.090 and "
         "0.080; 0 is a copy)."
     )
