@@ -1,0 +1,167 @@
+"""Tumour or not: the classifier that every arm trains alike, from scratch, in a fixed number of steps.
+
+No early stopping, no threshold and no checkpoint is chosen by anything: there is nothing to tune on test scans.
+"""
+
+import math
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+from torch.nn import functional as F
+
+from data_contracts.manifest import DIAGNOSES, TUMOUR
+from pipeline.compute import Compute
+
+DARKEST: Final = 2e-3  # a power of 0 is 0, but its neighbours' slopes are infinite
+IS_TUMOUR: Final = DIAGNOSES.index(TUMOUR)
+
+
+class ClassicAugmentation(BaseModel):
+    """How far training images are moved and changed; each is drawn uniformly in +- its range. Half are mirrored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    rotation_degrees: float = Field(15.0, ge=0)
+    shift: float = Field(0.05, ge=0, le=0.5)  # of the image's side
+    log_scale: float = Field(0.12, ge=0)
+    log_gain: float = Field(0.15, ge=0)
+    log_gamma: float = Field(0.3, ge=0)
+    noise: float = Field(0.03, ge=0)  # largest standard deviation, of the range [-1, 1]
+
+
+class ClassifierConfig(BaseModel):
+    """One training. The number of steps is fixed, whatever the number of images."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    steps: int = Field(400, ge=1)
+    batch_size: int = Field(64, ge=4, multiple_of=2)  # half of each diagnosis
+    learning_rate: float = Field(4e-3, gt=0)  # at the peak of the one-cycle schedule
+    weight_decay: float = Field(0.05, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    width: int = Field(16, ge=4)
+    augmentation: ClassicAugmentation = ClassicAugmentation()
+
+
+class Block(nn.Module):
+    """Pre-activation residual block (He et al. 2016) that halves the side."""
+
+    def __init__(self, narrow: int, wide: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(narrow)
+        self.conv1 = nn.Conv2d(narrow, wide, 3, stride=2, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(wide)
+        self.conv2 = nn.Conv2d(wide, wide, 3, padding=1, bias=False)
+        self.skip = nn.Conv2d(narrow, wide, 1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, narrow, H, W) -> (N, wide, H / 2, W / 2), sides rounded up."""
+        h = self.conv1(F.relu(self.norm1(x)))
+        h = self.conv2(F.relu(self.norm2(h)))
+        return h + self.skip(F.avg_pool2d(x, 2, ceil_mode=True))  # type: ignore[no-any-return]  # modules return Any
+
+
+class Classifier(nn.Module):
+    """A residual network of three blocks, 0.3 million parameters at width 16, for slices with an even side.
+
+    Pixels are unshuffled 2 x 2 first: at full resolution convolutions cost most and see least.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(4, width, 3, padding=1, bias=False)
+        self.blocks = nn.Sequential(*(Block(width * 2**i, width * 2 ** (i + 1)) for i in range(3)))
+        self.norm = nn.BatchNorm2d(width * 8)
+        self.head = nn.Linear(width * 8, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, 1, H, W) in [-1, 1] -> logits of tumour (N,)."""
+        h = self.blocks(self.stem(F.pixel_unshuffle(images, 2)))
+        return self.head(F.relu(self.norm(h)).mean((2, 3)))[:, 0]  # type: ignore[no-any-return]  # modules return Any
+
+
+def augment(images: torch.Tensor, config: ClassicAugmentation, rng: torch.Generator) -> torch.Tensor:
+    """Mirror, turn, shift, scale, brighten, bend and add noise to each image by its own draw.
+
+    images float32 (N, 1, H, W) in [-1, 1], on the CPU; the same shape and range comes back.
+    """
+    n = len(images)
+    u = 2 * torch.rand(n, 7, generator=rng) - 1
+    mirror, zoom = u[:, 0].sign(), torch.exp(u[:, 1] * config.log_scale)
+    angle = u[:, 2] * math.radians(config.rotation_degrees)
+    cos, sin, moved = zoom * torch.cos(angle), zoom * torch.sin(angle), 2 * config.shift * u[:, 3:5]
+    theta = torch.stack([mirror * cos, -sin, moved[:, 0], mirror * sin, cos, moved[:, 1]], 1).view(n, 2, 3)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    x = (F.grid_sample(images, grid, padding_mode="border", align_corners=False) + 1) / 2
+    gamma, gain = torch.exp(u[:, 5] * config.log_gamma), torch.exp(u[:, 6] * config.log_gain)
+    x = x.clamp(DARKEST, 1.0) ** gamma.view(n, 1, 1, 1) * gain.view(n, 1, 1, 1)
+    spread = config.noise * torch.rand(n, 1, 1, 1, generator=rng)
+    return (2 * x - 1 + spread * torch.randn(x.shape, generator=rng)).clamp(-1, 1)
+
+
+def train_classifier(
+    *,
+    images: NDArray[np.float32],
+    diagnoses: NDArray[np.int64],
+    classic: bool,
+    config: ClassifierConfig,
+    seed: int,
+    compute: Compute,
+) -> Classifier:
+    """Train from scratch on batches that hold both diagnoses equally, whatever their share in the training set.
+
+    images float32 (N, 1, S, S) in [-1, 1], S even; diagnoses int (N,), indices into DIAGNOSES. `classic` turns
+    classic augmentation on. AdamW with a one-cycle schedule (Loshchilov 2019; Smith 2018). The seed decides
+    weights, batches and augmentation, and no global state is touched. Raises ValueError where a diagnosis has no
+    image.
+    """
+    if len(images) != len(diagnoses) or set(np.unique(diagnoses)) != set(range(len(DIAGNOSES))):
+        raise ValueError(f"{len(images)} images with diagnoses {np.unique(diagnoses)}: want one each, both present")
+    rng = torch.Generator().manual_seed(seed)
+    model = _new_classifier(config.width, seed)
+    compute.place(model)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, config.learning_rate, total_steps=config.steps + 1, pct_start=0.2
+    )
+    pool = torch.from_numpy(np.array(images, np.float32))
+    by_diagnosis = [torch.from_numpy(np.flatnonzero(diagnoses == d)) for d in range(len(DIAGNOSES))]
+    target = torch.arange(len(DIAGNOSES)).repeat_interleave(config.batch_size // 2) == IS_TUMOUR
+    smooth = (target * (1 - config.label_smoothing) + config.label_smoothing / 2).to(compute.device)
+    for _ in range(config.steps):
+        rows = [of[torch.randint(len(of), (config.batch_size // 2,), generator=rng)] for of in by_diagnosis]
+        batch = pool[torch.cat(rows)]
+        batch = augment(batch, config.augmentation, rng) if classic else batch
+        with compute.autocast():
+            logits = model(compute.put(batch))
+        loss = F.binary_cross_entropy_with_logits(logits.float(), smooth)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
+        optimiser.step()
+        schedule.step()
+    return model.eval()
+
+
+def _new_classifier(width: int, seed: int) -> Classifier:
+    with torch.random.fork_rng(devices=[]):  # layers draw their weights from the global generator
+        torch.manual_seed(seed)
+        return Classifier(width)
+
+
+@torch.no_grad()
+def predict(model: Classifier, images: NDArray[np.float32], *, batch_size: int = 256) -> NDArray[np.float64]:
+    """Probability of tumour of each image (M,): of the mean logit of the image and its mirror, in float32.
+
+    images float32 (M, 1, S, S) in [-1, 1]. The model stays on its device and in its mode, which is `eval`.
+    """
+    device = next(model.parameters()).device
+    found = [np.empty(0)]
+    for start in range(0, len(images), batch_size):
+        batch = torch.from_numpy(np.array(images[start : start + batch_size], np.float32)).to(device)
+        logits = (model(batch) + model(batch.flip(-1))) / 2
+        found.append(torch.sigmoid(logits).double().cpu().numpy())
+    return np.concatenate(found)

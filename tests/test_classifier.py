@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import torch
+
+from data_contracts.manifest import DIAGNOSES, TUMOUR
+from pipeline.compute import PLAIN, best_compute
+from pipeline.evidence.classifier import (
+    ClassicAugmentation,
+    Classifier,
+    ClassifierConfig,
+    augment,
+    predict,
+    train_classifier,
+)
+
+SICK = DIAGNOSES.index(TUMOUR)
+TINY = ClassifierConfig(steps=40, batch_size=16, width=8)
+STILL = ClassicAugmentation(rotation_degrees=0, shift=0, log_scale=0, log_gain=0, log_gamma=0, noise=0)
+
+
+def heads(n, seed=0, size=32):
+    """Noise, and in those with a tumour a bright square somewhere."""
+    rng = np.random.default_rng(seed)
+    images = rng.uniform(-0.6, 0.0, (n, 1, size, size)).astype(np.float32)
+    diagnoses = np.arange(n) % 2
+    for i in np.flatnonzero(diagnoses == SICK):
+        row, column = rng.integers(4, size - 12, 2)
+        images[i, 0, row : row + 8, column : column + 8] += 0.6
+    return images, diagnoses
+
+
+def fit(seed=0, *, classic=True, compute=PLAIN, config=TINY, n=80):
+    images, diagnoses = heads(n)
+    return train_classifier(
+        images=images, diagnoses=diagnoses, classic=classic, config=config, seed=seed, compute=compute
+    )
+
+
+@pytest.mark.parametrize("classic", [True, False])
+def test_learns_what_separates_the_diagnoses(classic):
+    images, diagnoses = heads(200, seed=1)
+    probability = predict(fit(classic=classic, config=TINY.model_copy(update={"steps": 80})), images)
+    assert ((probability >= 0.5) == (diagnoses == SICK)).mean() > 0.95
+
+
+def test_learns_in_the_fastest_precision_there_is():
+    images, diagnoses = heads(200, seed=1)
+    probability = predict(fit(compute=best_compute(), config=TINY.model_copy(update={"steps": 80})), images)
+    assert ((probability >= 0.5) == (diagnoses == SICK)).mean() > 0.95
+
+
+def test_same_seed_same_weights_whatever_the_global_generator_and_it_is_left_alone():
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one = fit(3)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    other, another = fit(3), fit(4)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    assert not torch.equal(next(one.parameters()), next(another.parameters()))
+
+
+def test_batches_hold_both_diagnoses_equally_however_rare_one_is():
+    images, diagnoses = heads(400)
+    rare = np.concatenate([np.flatnonzero(diagnoses != SICK), np.flatnonzero(diagnoses == SICK)[:10]])
+    model = train_classifier(
+        images=images[rare],
+        diagnoses=diagnoses[rare],
+        classic=True,
+        config=TINY.model_copy(update={"steps": 80}),
+        seed=0,
+        compute=PLAIN,
+    )
+    test, truth = heads(200, seed=1)
+    called = predict(model, test) >= 0.5
+    assert called[truth == SICK].mean() > 0.9
+    assert called[truth != SICK].mean() < 0.1
+
+
+def test_predictions_do_not_depend_on_batches_order_or_mirroring():
+    images, _ = heads(30, seed=2)
+    model = fit()
+    together = predict(model, images)
+    assert together.shape == (30,)
+    assert together.dtype == np.float64
+    np.testing.assert_allclose(predict(model, images, batch_size=7), together, atol=1e-5)
+    np.testing.assert_allclose(predict(model, images[::-1])[::-1], together, atol=1e-5)
+    np.testing.assert_allclose(predict(model, images[..., ::-1]), together, atol=1e-5)
+    assert predict(model, images[:0]).shape == (0,)
+
+
+def test_augmentation_keeps_shape_and_range_and_differs_by_image():
+    images = torch.from_numpy(heads(1)[0]).expand(20, -1, -1, -1)
+    found = augment(images, ClassicAugmentation(), torch.Generator().manual_seed(0))
+    assert found.shape == images.shape
+    assert found.isfinite().all()
+    assert found.min() >= -1
+    assert found.max() <= 1
+    assert len({image.numpy().tobytes() for image in found}) == 20
+    again = augment(images, ClassicAugmentation(), torch.Generator().manual_seed(0))
+    assert torch.equal(found, again)
+
+
+def test_augmentation_of_no_range_only_mirrors_about_half():
+    images = torch.from_numpy(heads(1)[0]).expand(60, -1, -1, -1)
+    found = augment(images, STILL, torch.Generator().manual_seed(0))
+    same = [torch.allclose(image, images[0], atol=1e-4) for image in found]
+    mirrored = [torch.allclose(image, images[0].flip(-1), atol=1e-4) for image in found]
+    assert all(a != b for a, b in zip(same, mirrored, strict=True))
+    assert 15 < sum(mirrored) < 45
+
+
+def test_augmentation_turns_without_stretching():
+    image = torch.full((50, 1, 64, 64), -1.0)
+    image[:, :, 20:44, 20:44] = 1
+    config = STILL.model_copy(update={"rotation_degrees": 30.0})
+    found = augment(image, config, torch.Generator().manual_seed(0))
+    area = ((found + 1) / 2).sum((1, 2, 3))
+    torch.testing.assert_close(area, torch.full_like(area, 24.0 * 24.0), rtol=0.03, atol=0)
+
+
+def test_size_of_the_network_and_any_even_side():
+    model = Classifier(16)
+    assert 100_000 < sum(p.numel() for p in model.parameters()) < 310_000
+    model.eval()
+    for size in (28, 64, 70):
+        assert model(torch.zeros(2, 1, size, size)).shape == (2,)
+
+
+def test_one_diagnosis_alone_is_refused():
+    images, diagnoses = heads(10)
+    with pytest.raises(ValueError, match="both present"):
+        train_classifier(
+            images=images[diagnoses == 0],
+            diagnoses=diagnoses[diagnoses == 0],
+            classic=True,
+            config=TINY,
+            seed=0,
+            compute=PLAIN,
+        )
