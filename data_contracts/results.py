@@ -105,8 +105,9 @@ class MemorisationScores(Record):
     n_near_copies: int
     n_broken: int
     n_kept: int
-    # nearest-training-slice distance (1 - correlation of pixels, 0 is a copy, 2 the opposite) below which
-    # an image is a near-copy; from distances between different training subjects
+    # relative distance to the nearest training slice (its distance, 1 - correlation of pixels, over that of the
+    # next training subject; 0 is a copy, 1 is no nearer to one subject than to the next) at or below which an
+    # image is a near-copy; read from different training subjects
     threshold: float
     n_held_out_real: int
     median_distance_synthetic: float

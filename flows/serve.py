@@ -46,7 +46,8 @@ def serve_deployments(*, port: int, cron: str, timezone: str, nightly: Mapping[s
             soft_wrap=True,
         )
         console.print(f"augment-mri/nightly runs at '{cron}' {timezone} on {nightly['source']}.")
-        serve(on_demand, by_night, print_starting_message=False)
+        # to_deployment is typed for both its sync and its async use; outside an event loop it is the former
+        serve(on_demand, by_night, print_starting_message=False)  # type: ignore[arg-type]
 
 
 def _check(*, port: int, cron: str, timezone: str, nightly: Mapping[str, str]) -> None:

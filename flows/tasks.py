@@ -153,13 +153,14 @@ def sample_task(root: Path, fold: int, diagnosis: str) -> None:
     real = np.load(run.normalised(fold), mmap_mode="r")
     parts = _fold(run, fold)
     of_training = _rows(manifest, parts.train, diagnosis)
-    training = real[of_training]
-    threshold = memorisation.near_copy_threshold(training, manifest.loc[of_training, "group"].tolist())
+    training, groups = real[of_training], manifest.loc[of_training, "group"].tolist()
+    threshold = memorisation.near_copy_threshold(training, groups)
     wanted = round(record.config.utility.ratio * len(training))
     with progress.stage(f"Sample and screen {diagnosis} slices, fold {fold}", "slices") as update:
         found = _screened_sample(
             model=run.model(fold, diagnosis),
             training=training,
+            training_groups=groups,
             threshold=threshold,
             wanted=wanted,
             seed=_seed(record.seed, "sample", fold, diagnosis),
@@ -172,7 +173,8 @@ def sample_task(root: Path, fold: int, diagnosis: str) -> None:
             f"({found.screened.near_copy.sum()} near-copies, {found.screened.broken.sum()} broken); train longer "
             "(gan.images) or with more slices"
         )
-    held_out, _ = memorisation.nearest(real[_rows(manifest, parts.test, diagnosis)], training)
+    test = real[_rows(manifest, parts.test, diagnosis)]
+    held_out, _ = memorisation.nearest(test, training, training_groups=groups)
     scores = memorisation.memorisation(
         fold=fold,
         diagnosis=diagnosis,
@@ -197,7 +199,7 @@ def sample_task(root: Path, fold: int, diagnosis: str) -> None:
 
 @dataclass(frozen=True)
 class _Generated:
-    """All images generated (N, 1, S, S), distance and index (N,) of the nearest training slice, and the screen."""
+    """All images generated (N, 1, S, S), distance and index (N,) of their nearest training slice, and the screen."""
 
     images: NDArray[np.float32]
     distances: NDArray[np.float32]
@@ -209,6 +211,7 @@ def _screened_sample(
     *,
     model: Path,
     training: NDArray[np.float32],
+    training_groups: list[str],
     threshold: float,
     wanted: int,
     seed: int,
@@ -220,7 +223,7 @@ def _screened_sample(
     for _ in range(MOST_ROUNDS):
         seeds = range(seed + len(images), seed + len(images) + wanted)
         images = np.concatenate([images, sample(generator, trained, seeds=seeds)])
-        distances, nearest = memorisation.nearest(images, training)
+        distances, nearest = memorisation.nearest(images, training, training_groups=training_groups)
         screened = screen(synthetic=images, training=training, distances=distances, threshold=threshold)
         update(min(int(screened.kept.sum()), wanted), wanted)
         if screened.kept.sum() >= wanted:

@@ -126,7 +126,10 @@ def memorisation_table(memorisation: Sequence[MemorisationScores]) -> Table:
         "Held-out real by the same rule", "Near-copy below",
         "Median distance, synthetic", "Median distance, held-out real",
     )  # fmt: skip
-    caption = "Distance to the nearest training slice is 1 − correlation of pixels: 0 is a copy, 2 the opposite."
+    caption = (
+        "Distance to the nearest training slice, relative to the next patient’s: 0 is a copy, "
+        "1 is no nearer to one patient than to the next."
+    )
     return Table(caption, columns, rows)
 
 

@@ -289,8 +289,8 @@ def _distance(scores: MemorisationScores) -> str:
     where = "nearer to" if synthetic < real else "farther from" if synthetic > real else "just as far from"
     end = "a training slice than a" if where != "just as far from" else "a training slice as a"
     return (
-        f"The median synthetic slice lies {where} {end} held-out real one does "
-        f"(distance {decimal(synthetic, 3)} and {decimal(real, 3)}; 0 is a copy)."
+        f"The median synthetic slice lies {where} {end} held-out real one does (relative distance "
+        f"{decimal(synthetic, 3)} and {decimal(real, 3)}; 0 is a copy, 1 is no nearer to one patient than to the next)."
     )
 
 

@@ -334,8 +334,8 @@ def test_copies_reading_counts_refusals_and_agrees_in_number() -> None:
     assert plain(wording.copies_reading(memorisation())) == (
         "Of 400 generated no-tumour slices, 4 (1.0 %) were too near to a training slice and 1 was broken; all of these "
         "were refused and 395 were kept. The same rule would call 1.0 % of 250 held-out real slices near-copies. The "
-        "median synthetic slice lies farther from a training slice than a held-out real one does (distance 0.090 and "
-        "0.080; 0 is a copy)."
+        "median synthetic slice lies farther from a training slice than a held-out real one does (relative distance "
+        "0.090 and 0.080; 0 is a copy, 1 is no nearer to one patient than to the next)."
     )
     assert wording.copies_reading(memorisation(n_near_copies=0, n_generated=0)) == "No no-tumour slices were generated."
     assert "lies nearer to a training slice than" in wording.copies_reading(memorisation(median=0.05))

@@ -1,8 +1,10 @@
 """Did the generator learn, or copy? The nearest training slice of every image, and when it is too near.
 
 Pixels rather than features: a copy of a patient's scan is a copy of its pixels, and correlation sees it through
-a change of brightness or contrast. What counts as too near is read from real data: slices of different subjects
-are alike too, and never copies.
+a change of brightness or contrast. Nearness alone would call every blurred average head a copy, because it is
+near to everybody; a copy is far nearer to one patient than to any other, so distances are relative (the test that
+Carlini et al. 2023, "Extracting training data from diffusion models", section 4.2, apply to generated images).
+What counts as too near is read from real training slices, which are never copies of another subject.
 """
 
 from collections.abc import Sequence
@@ -18,7 +20,8 @@ from data_contracts.results import MemorisationScores
 Images = NDArray[np.float32]
 SIDE: Final = 32  # pixels a side at which slices are compared: anatomy is left, noise is not
 QUANTILE: Final = 0.01  # share of real slices that the threshold would call copies of another subject
-SMALLEST_THRESHOLD: Final = 1e-3  # correlation 0.999: an exact copy is always one, whatever rounding does to it
+SMALLEST_THRESHOLD: Final = 1e-3  # an exact copy is always one, whatever rounding does to it
+SAME: Final = 1e-5  # distance that rounding leaves between equal pixels
 BLOCK: Final = 1024
 
 
@@ -34,48 +37,48 @@ def _thumbnails(images: Images) -> torch.Tensor:
 
 
 def nearest(
-    images: Images,
-    training: Images,
-    *,
-    image_groups: Sequence[str] | None = None,
-    training_groups: Sequence[str] | None = None,
+    images: Images, training: Images, *, training_groups: Sequence[str], image_groups: Sequence[str] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Find the nearest training slice of each image, or the nearest of another group where groups are given.
+    """Find each image's nearest training slice, and how much nearer its subject is than the next subject.
 
-    images float32 (N, 1, H, W) and training float32 (M, 1, H, W) in [-1, 1], M at least 1. Returns distances
-    float32 (N,) in [0, 2] and indices (N,) into training. The distance is 1 - Pearson's correlation of pixels at
-    32 x 32, the smaller of that to the slice and that to its left-right mirror. Raises ValueError where there is
-    no training slice (of another group) to compare with.
+    images float32 (N, 1, H, W) and training float32 (M, 1, H, W) in [-1, 1]; training_groups (M,), the subject or
+    duplicate group of each training slice. With image_groups (N,), an image is not compared with its own group.
+    Returns relative distances float32 (N,) in [0, 1], 0 a copy, 1 no nearer to one subject than to the next: the
+    distance to the nearest training slice over the distance to the nearest one of another subject; and indices
+    (N,) of the nearest. A distance is 1 - Pearson's correlation of pixels at 32 x 32, the smaller of that to the
+    slice and that to its left-right mirror. Raises ValueError with fewer than two (other) groups to compare with.
     """
-    if len(training) == 0:
-        raise ValueError("no training slices to compare with")
+    names, group_of = np.unique(np.asarray(training_groups), return_inverse=True)
+    own = None if image_groups is None else np.asarray(image_groups)[:, None] == names[None, :]
+    if len(names) - (0 if own is None else own.sum(axis=1).max(initial=0)) < 2:
+        raise ValueError("copies are told from likeness by comparing with at least two other subjects")
     plain, mirrored = _thumbnails(training), _thumbnails(np.ascontiguousarray(training[..., ::-1]))
-    own = None
-    if image_groups is not None and training_groups is not None:
-        own = np.asarray(image_groups)[:, None] == np.asarray(training_groups)[None, :]
-        if own.all(axis=1).any():
-            raise ValueError("a slice has no training slice of another group to be compared with")
-    distances, indices = np.empty(len(images), np.float32), np.empty(len(images), np.int64)
+    of_slice = torch.from_numpy(group_of)
+    relative, indices = np.empty(len(images), np.float32), np.empty(len(images), np.int64)
     for start in range(0, len(images), BLOCK):
         rows = slice(start, start + BLOCK)
         block = _thumbnails(images[rows])
-        alike = torch.maximum(block @ plain.T, block @ mirrored.T)
+        distances = 1 - torch.maximum(block @ plain.T, block @ mirrored.T)
         if own is not None:
-            alike = alike.masked_fill(torch.from_numpy(own[rows]), -torch.inf)
-        best = alike.max(1)
-        distances[rows], indices[rows] = (1 - best.values).clamp(0, 2).numpy(), best.indices.numpy()
-    return distances, indices
+            distances = distances.masked_fill(torch.from_numpy(own[rows])[:, of_slice], torch.inf)
+        by_group = torch.full((len(block), len(names)), torch.inf)
+        by_group = by_group.scatter_reduce(1, of_slice.expand(len(block), -1), distances, "amin")
+        two = by_group.clamp_min(0).topk(2, dim=1, largest=False).values
+        # the very same pixels are a copy, even where two subjects share them
+        relative[rows] = torch.where(two[:, 0] > SAME, two[:, 0] / two[:, 1].clamp_min(SAME), 0.0).numpy()
+        indices[rows] = distances.argmin(1).numpy()
+    return relative, indices
 
 
 def near_copy_threshold(training: Images, groups: Sequence[str]) -> float:
-    """Distance at or below which an image is a near-copy, from the training part alone.
+    """Relative distance at or below which an image is a near-copy, from the training part alone.
 
-    training float32 (M, 1, H, W), groups (M,). The 1 % quantile, over training slices, of the distance to the
-    nearest slice of another group: nearer than all but the most alike pairs of different subjects. So about 1 %
-    of slices of new subjects would be called near-copies by mistake, the price of catching real ones. Raises
-    ValueError with a single group.
+    training float32 (M, 1, H, W), groups (M,). The 1 % quantile, over training slices, of the relative distance to
+    the slices of other groups: nearer to one of them than all but the most alike subjects are to each other. So
+    about 1 % of slices of new subjects would be called near-copies by mistake, the price of catching real ones.
+    Raises ValueError with fewer than three groups.
     """
-    distances, _ = nearest(training, training, image_groups=groups, training_groups=groups)
+    distances, _ = nearest(training, training, training_groups=groups, image_groups=groups)
     return max(float(np.quantile(distances, QUANTILE)), SMALLEST_THRESHOLD)
 
 

@@ -30,8 +30,8 @@ def screen(
     """Refuse generated images that copy a training slice or that are no images.
 
     synthetic, training: float32 (N, 1, S, S) and (M, 1, S, S) in [-1, 1]. distances: (N,) of each generated image
-    to its nearest training slice; at or below `threshold` it is a near-copy. Broken: values that are not finite,
-    or a mean or contrast outside the range of the training images widened by a quarter.
+    to its nearest training slice, 0 a copy; at or below `threshold` it is a near-copy. Broken: values that are not
+    finite, or a mean or contrast outside the range of the training images widened by a quarter.
     """
     finite = np.array([np.isfinite(image).all() for image in synthetic], dtype=bool)
     broken = ~finite
