@@ -29,14 +29,14 @@ class GanConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     images: int = Field(50_000, ge=1)
-    batch_size: int = Field(32, ge=2)
+    batch_size: int = Field(16, ge=2)
     learning_rate: float = Field(4e-4, gt=0)
     beta2: float = Field(0.99, gt=0, lt=1)  # beta1 is 0: momentum and adversaries do not mix
     gamma: float = Field(0.1, ge=0)  # weight of R1 and of R2
     penalty_interval: int = Field(8, ge=1)  # steps between penalties, which are scaled up to match (lazy, Karras 2020)
     ema_half_life: int = Field(2_000, ge=1)  # in images seen
     tick: int = Field(4_096, ge=1)  # images between two points of the curve, snapshots and checkpoints
-    width: int = Field(48, ge=4)
+    width: int = Field(32, ge=4)
     max_width: int = Field(192, ge=4)
     latent_dim: int = Field(128, ge=1)
     position_bins: int = Field(3, ge=1)  # conditions by height in the head, where heights are known

@@ -23,7 +23,7 @@ class LeanConfig(BaseModel):
     image_size: int = Field(64, ge=16, le=512)
     latent_dim: int = Field(128, ge=1)
     conditions: int = Field(1, ge=1)
-    width: int = Field(48, ge=4)  # channels at half the image size; deeper layers have up to max_width
+    width: int = Field(32, ge=4)  # channels at half the image size; deeper layers have up to max_width
     max_width: int = Field(192, ge=4)
 
     def widths(self) -> list[int]:
