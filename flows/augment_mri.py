@@ -8,7 +8,7 @@ from prefect.runtime import flow_run
 
 from data_contracts.manifest import DIAGNOSES
 from flows import tasks
-from flows.config import ConfigError, RunRecord, load_config, new_run_record
+from flows.config import ConfigError, RunRecord, load_config, new_run_record, require_free
 from pipeline.compute import best_compute
 from pipeline.run_dir import RunDir, read_record, write_record
 from pipeline.scans.sources import digest_of, list_files
@@ -53,8 +53,7 @@ def open_run(*, source: str, root: Path, preset: str, seed: int, config: str | N
     record = new_run_record(preset=preset, seed=seed, config=study, source_digest=digest, compute=str(best_compute()))
     run = RunDir(root)
     if not run.run_json.exists():
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
-            raise ConfigError(f"{root} is not empty and holds no run; choose a new folder with --out")
+        require_free(root)
         try:
             write_record(run.run_json, record)
         except OSError as error:

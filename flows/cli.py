@@ -124,7 +124,7 @@ def ingest(
     """Read scans into a dataset: manifest, quarantine and decoded slices."""
     import numpy as np
 
-    from flows.config import ConfigError
+    from flows.config import ConfigError, require_free
     from flows.progress import console, stage
     from pipeline.run_dir import RunDir
     from pipeline.scans.deidentify import locate as locate_file
@@ -136,8 +136,7 @@ def ingest(
         return
     if out is None:
         raise ConfigError("say where the dataset goes, with --out")
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(f"{out} is not empty; choose a new folder with --out")
+    require_free(out)
     dataset = RunDir(out)
     with stage("Read the scans", "files") as update:
         ingested = ingest_scans(

@@ -24,6 +24,12 @@ class ConfigError(Exception):
     """A configuration or a command that cannot be followed; says where and what to do."""
 
 
+def require_free(out: Path) -> None:
+    """Raise ConfigError unless `out` is absent or an empty folder: nothing of the user's is ever written over."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out} is not empty; choose a new folder with --out")
+
+
 class FidelityConfig(BaseModel):
     """How sets of images are compared."""
 

@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 
 from data_contracts.manifest import DIAGNOSES
-from data_contracts.splits import Fold, Splits
-from flows.config import ConfigError, StudyConfig
+from flows.config import ConfigError, StudyConfig, require_free
 from flows.progress import Update
 from pipeline.compute import best_compute
 from pipeline.formats.synthetic import write_synthetic
-from pipeline.run_dir import RunDir
-from pipeline.scans.normalise import normalise
+from pipeline.run_dir import RunDir, write_record
+from pipeline.scans.normalise import apply, fit, measure_all
 from pipeline.synthesis import model_dir
 from pipeline.synthesis.sample import parse_seeds
 from pipeline.synthesis.sample import sample as sample_images
@@ -24,22 +23,27 @@ def train_model(
     """Train on every slice of one diagnosis: there is no test part, so nothing may be judged on this dataset."""
     if diagnosis not in DIAGNOSES:
         raise ConfigError(f"there is no diagnosis {diagnosis!r}; choose one of {', '.join(DIAGNOSES)}")
-    source, target = RunDir(dataset), RunDir(out)
+    source = RunDir(dataset)
     if not source.manifest.exists():
         raise ConfigError(f"{dataset} holds no dataset (no manifest.parquet); make one with `augment-mri ingest`")
     manifest = pd.read_parquet(source.manifest)
     rows = (manifest["diagnosis"] == diagnosis).to_numpy()
     if not rows.any():
         raise ConfigError(f"{dataset} holds no {diagnosis} slice; it has {', '.join(manifest['diagnosis'].unique())}")
-    everything = Splits(seed=seed, folds=(Fold(fold=0, train=tuple(manifest["group"].unique()), test=()),))
-    normalise(
-        run=source, manifest=manifest, splits=everything, config=config.normalise, progress=lambda _done, _total: None
-    )
+    fitted = out / "normalisation.json"
+    if model_dir.config_path(out).exists():
+        raise ConfigError(f"{out} already holds a finished model; choose a new folder with --out")
+    if not fitted.exists():  # else it is this training, to be gone on with
+        require_free(out)
+    chosen = manifest[rows]
+    measured = measure_all(source, list(chosen["slice_id"]), config.normalise)
+    normalisation = fit(measured)
+    write_record(fitted, normalisation)
     return model_dir.train(
-        folder=target.root,
-        images=np.load(source.normalised(0), mmap_mode="r")[rows],
-        positions=manifest.loc[rows, "position"].to_numpy(float),
-        n_subjects=manifest.loc[rows, "group"].nunique(),
+        folder=out,
+        images=np.stack([apply(one, normalisation) for one in measured]),
+        positions=chosen["position"].to_numpy(float),
+        n_subjects=chosen["group"].nunique(),
         diagnosis=diagnosis,
         config=config.gan,
         seed=seed,
@@ -54,8 +58,7 @@ def sample_model(*, model: Path, out: Path, seeds: str, truncation: float) -> No
         numbers = parse_seeds(seeds)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(f"{out} is not empty; choose a new folder with --out")
+    require_free(out)
     generator, trained = model_dir.load_generator(model)
     write_synthetic(
         out,

@@ -141,7 +141,7 @@ def normalise(
     missing = [f for f in splits.folds if not (run.normalised(f.fold).exists() and run.normalisation(f.fold).exists())]
     if not missing:
         return
-    measured = _measure_all(run, list(manifest["slice_id"]), config, progress)
+    measured = measure_all(run, list(manifest["slice_id"]), config, progress)
     for fold in missing:
         train = manifest["group"].isin(fold.train).to_numpy()
         normalisation = fit([one for one, is_train in zip(measured, train, strict=True) if is_train])
@@ -156,9 +156,10 @@ def read_normalisation(run: RunDir, fold: int) -> Normalisation:
     return read_record(run.normalisation(fold), Normalisation)
 
 
-def _measure_all(
-    run: RunDir, slice_ids: list[str], config: NormaliseConfig, progress: Callable[[int, int], None] | None
+def measure_all(
+    run: RunDir, slice_ids: list[str], config: NormaliseConfig, progress: Callable[[int, int], None] | None = None
 ) -> list[Measured]:
+    """Measure each slice of a run. Raises ContractError that names every slice without a head."""
     measured, found = [], []
     for done, slice_id in enumerate(slice_ids, start=1):
         with np.load(run.slice_pixels(slice_id)) as stored:
