@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from pipeline.formats.raster import read_raster
-from pipeline.scans.duplicates import groups, links_of_equal, near_duplicates, pixel_digest, thumbnail
+from pipeline.scans.duplicates import frame, groups, links_of_equal, near_duplicates, pixel_digest, thumbnail
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -29,8 +29,8 @@ def head(seed: int, size: int = 160) -> np.ndarray:
 
 def pairs_of(images: Sequence[np.ndarray], subjects: Sequence[int] | None = None) -> list[tuple[int, int]]:
     codes = np.array([-1] * len(images) if subjects is None else subjects, dtype=np.int64)
-    thumbnails = np.stack([thumbnail(image) for image in images])
-    return near_duplicates(thumbnails=thumbnails, subjects=codes, load=lambda i: images[i])
+    thumbnails, frames = (np.stack([small(image) for image in images]) for small in (thumbnail, frame))
+    return near_duplicates(thumbnails=thumbnails, frames=frames, subjects=codes, load=lambda i: images[i])
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -1,10 +1,17 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from pydantic import ValidationError
 
 from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
+from data_contracts.splits import check_splits
 from data_contracts.violations import ContractError
+from pipeline.run_dir import RunDir
+from pipeline.scans.ingest import IngestConfig, ingest
+from pipeline.scans.sources import list_files
 from pipeline.scans.split import SplitConfig, split
 
 
@@ -101,3 +108,22 @@ def test_as_many_groups_as_parts_are_enough() -> None:
 def test_more_folds_evaluated_than_drawn_is_a_wrong_config() -> None:
     with pytest.raises(ValidationError, match="more than folds_drawn"):
         SplitConfig(folds_drawn=3, folds_evaluated=4)
+
+
+def test_no_copy_in_the_253_set_stands_on_both_sides_of_any_fold(shared_data: Path, tmp_path: Path) -> None:
+    source, run = shared_data / "brain_mri_253", RunDir(tmp_path)
+    rng = np.random.default_rng(0)
+    ingest(source=source, out=run, config=IngestConfig(), rng=rng, progress=lambda _done, _total: None)
+    manifest = pd.read_parquet(run.manifest)
+    splits = split(manifest, config=SplitConfig(folds_drawn=5, folds_evaluated=5), seed=0)
+    assert check_splits(splits, manifest) == []
+    # copies by another measure than the pipeline's own: whole pictures, squeezed to one size, that correlate
+    paths = {f"file-{i:04d}": path for i, path in enumerate(list_files(source).paths, start=1)}
+    pictures = [Image.open(paths[name]).convert("L").resize((48, 48)) for name in manifest["slice_id"]]
+    alike = np.triu(np.corrcoef([np.asarray(picture, float).ravel() for picture in pictures]), 1) > 0.98
+    pairs = np.argwhere(alike)
+    assert len(pairs) > 50  # the measure does find the copies that are known to be there
+    groups = manifest["group"].to_numpy()
+    for fold in splits.folds:
+        in_test = np.isin(groups, fold.test)
+        assert [(manifest["slice_id"][i], manifest["slice_id"][j]) for i, j in pairs if in_test[i] != in_test[j]] == []
