@@ -5,7 +5,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -241,6 +241,14 @@ def doctor() -> None:
         typer.echo(f"{subject:<12}{finding}")
 
 
+class Interrupted(BaseException):
+    """The user or the system stopped us. Not a KeyboardInterrupt, which typer would turn into its own exit code."""
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise Interrupted
+
+
 def _fail(message: str, code: int) -> NoReturn:
     typer.echo(f"error: {message}", err=True)
     sys.exit(code)
@@ -250,26 +258,21 @@ def main() -> None:
     """Run the command line and turn every known failure into one line and its exit code."""
     # Before anything imports Prefect: hospitals are air-gapped, nothing may try to call home.
     os.environ.update(PREFECT_SERVER_ANALYTICS_ENABLED="false", DO_NOT_TRACK="1")
-    signal.signal(signal.SIGTERM, _as_interrupt)
-    _guarded(lambda: app(standalone_mode=True), debug="--debug" in sys.argv)
-
-
-def _as_interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _guarded(command: Callable[[], None], *, debug: bool) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
-        command()
-    except KeyboardInterrupt:
+        app()
+    except Interrupted:
         _fail("interrupted; what was finished is kept, add --resume to go on", INTERRUPTED)
     except Exception as error:
-        if debug:
+        if "--debug" in sys.argv:
             raise
         code = _exit_code(error)
-        if code is None:  # its text may hold names from the source, so it is shown only where asked for
-            _fail(f"unexpected {type(error).__name__}; run `augment-mri --debug ...` to see where", 1)
-        _fail(str(error), code)
+        if code is not None:
+            _fail(str(error), code)
+        # the text of an unknown error may hold names from the source, so it is shown only where asked for
+        said = f": {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno else ""
+        _fail(f"unexpected {type(error).__name__}{said}; run `augment-mri --debug ...` to see where", 1)
 
 
 def _exit_code(error: Exception) -> int | None:
