@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import numpy as np
@@ -213,17 +212,6 @@ def test_every_slice_without_a_head_is_named(tmp_path: Path) -> None:
         normalise(run=run, manifest=manifest, splits=splits, config=CONFIG)
     assert [violation.record for violation in caught.value.violations] == ["file-0001", "file-0003"]
     assert not run.normalised(0).exists()
-
-
-def test_a_slice_of_256_pixels_takes_milliseconds() -> None:
-    raw = head(size=256)
-    measure(raw, CONFIG)
-    durations = []
-    for _ in range(9):
-        start = time.perf_counter()
-        measure(raw, CONFIG)
-        durations.append(time.perf_counter() - start)
-    assert min(durations) < 0.03  # 10 ms on an idle core; the test machine is shared
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the 253-image set is not beside the project")

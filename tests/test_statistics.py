@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -229,13 +227,3 @@ def test_verdicts():
     assert says(-0.2, 0.3) == "insufficient_evidence"
     assert says(-0.001, 0.001, n_groups=50) == "insufficient_evidence"
     assert says(0.001, 0.1, enough=False) == says(-0.1, -0.01, enough=False) == "insufficient_evidence"
-
-
-def test_a_whole_study_is_quick():
-    predictions = study(np.random.default_rng(14), groups=300, slices=1, seeds=3, arms=tuple("abcde"), folds=5)
-    start = time.perf_counter()
-    found = drawn(predictions, draws=2000)
-    for arm in "abcde":
-        for metric in st.METRICS:
-            found.estimate(arm, metric)
-    assert time.perf_counter() - start < 20

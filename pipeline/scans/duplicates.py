@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from pipeline.scans.normalise import NormaliseConfig, measure
+
 THUMBNAIL: Final = 32
-FRAME: Final = 48
+VIEW: Final = 48
 DETAIL: Final = 128
 # Measured: true copies on brain_mri_253 reach 0.86 or more at 32 px, and 0.77 or more in their detail at 128 px. Heads
 # of different patients on lgg_flair pass the first test 107 times, as all heads are ellipses, and never reach more than
 # 0.42 in the second; at 64 px the same bounds are 0.85 and 0.62.
 THUMBNAIL_CORRELATION: Final = 0.85
 DETAIL_CORRELATION: Final = 0.6
-# Two roads, because each alone misses copies. Faint letters can shift the box around the head; then whole frames still
-# agree: the two pairs on brain_mri_253 that the first road misses reach 0.9999, different patients on lgg_flair 0.94.
-FRAME_CORRELATION: Final = 0.97
+# Three roads, because each alone misses copies. Faint letters or a frame can shift the box around everything bright;
+# then whole pictures still agree, or heads as normalisation cuts them. In these views the copies on brain_mri_253 that
+# the first road misses reach 0.998, different patients on lgg_flair 0.94 at most.
+VIEW_CORRELATION: Final = 0.97
 _ROWS: Final = 1024  # thumbnails compared at a time: bounds memory at _ROWS x N numbers
 
 
@@ -34,9 +37,13 @@ def thumbnail(pixels: NDArray[Any]) -> NDArray[np.float32]:
     return _standardised(_head(pixels, THUMBNAIL))
 
 
-def frame(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    """The whole picture squeezed into 48 x 48 pixels, standardised to mean 0 and length 1: float32 (2304,)."""
-    return _standardised(_resized(pixels.astype(np.float32), FRAME))
+def views(pixels: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The whole picture, and the head as normalisation cuts it, in 48 x 48 pixels each, standardised: float32 (2304,).
+
+    Raises NoHeadError where nothing stands out from the background.
+    """
+    whole = _resized(pixels.astype(np.float32), VIEW)
+    return _standardised(whole), _standardised(measure(pixels, NormaliseConfig(size=VIEW)).crop)
 
 
 def detail(pixels: NDArray[Any], size: int) -> NDArray[np.float32]:
@@ -54,7 +61,8 @@ def detail(pixels: NDArray[Any], size: int) -> NDArray[np.float32]:
 def near_duplicates(
     *,
     thumbnails: NDArray[np.float32],
-    frames: NDArray[np.float32],
+    wholes: NDArray[np.float32],
+    heads: NDArray[np.float32],
     subjects: NDArray[np.int64],
     load: Callable[[int], NDArray[Any]],
     thumbnail_correlation: float = THUMBNAIL_CORRELATION,
@@ -62,10 +70,10 @@ def near_duplicates(
 ) -> list[tuple[int, int]]:
     """Pairs (i, j), i < j, of slices that show the same section, rescaled, cropped, recompressed or annotated.
 
-    thumbnails: (N, 1024) from `thumbnail`; frames: (N, 2304) from `frame`; subjects: (N,) code of the known subject,
-    -1 where unknown: two slices of one known subject are never a pair, as neighbours look alike. `load(i)` gives the
-    pixels of slice i, asked only where thumbnails agree and whole frames do not. Small slices show little detail to
-    tell heads apart, so more of it must agree.
+    thumbnails: (N, 1024) from `thumbnail`; wholes, heads: (N, 2304) from `views`; subjects: (N,) code of the known
+    subject, -1 where unknown: two slices of one known subject are never a pair, as neighbours look alike. `load(i)`
+    gives the pixels of slice i, asked only where thumbnails alone agree. Small slices show little detail to tell heads
+    apart, so more of it must agree.
     """
 
     @lru_cache(maxsize=2048)
@@ -76,7 +84,7 @@ def near_duplicates(
     def side_of(i: int) -> int:
         return int(min(load(i).shape))
 
-    pairs = set(_candidates(frames, subjects, FRAME_CORRELATION))
+    pairs = {pair for view in (wholes, heads) for pair in _candidates(view, subjects, VIEW_CORRELATION)}
     for i, j in set(_candidates(thumbnails, subjects, thumbnail_correlation)) - pairs:
         size = min(DETAIL, side_of(i), side_of(j))
         wanted = 1 - (1 - detail_correlation) * size / DETAIL

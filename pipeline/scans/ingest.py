@@ -74,7 +74,7 @@ class _Slice:
     tumour_pixels: int | None
     sha256: str
     thumbnail: NDArray[np.float32]
-    frame: NDArray[np.float32]
+    views: tuple[NDArray[np.float32], NDArray[np.float32]]
     group: int = -1  # of its duplicates and subject, once they are linked
 
 
@@ -212,7 +212,7 @@ def _admit(
                 tumour_pixels=tumour_pixels,
                 sha256=duplicates.pixel_digest(pixels),
                 thumbnail=duplicates.thumbnail(pixels),
-                frame=duplicates.frame(pixels),
+                views=duplicates.views(pixels),
             )
         )
     return admitted
@@ -252,7 +252,8 @@ def _link(
     codes = {subject: code for code, subject in enumerate(dict.fromkeys(s.subject for s in slices))}
     near = duplicates.near_duplicates(
         thumbnails=np.stack([s.thumbnail for s in slices]),
-        frames=np.stack([s.frame for s in slices]),
+        wholes=np.stack([s.views[0] for s in slices]),
+        heads=np.stack([s.views[1] for s in slices]),
         subjects=np.array([-1 if s.subject is None else codes[s.subject] for s in slices], dtype=np.int64),
         load=load,
         thumbnail_correlation=config.thumbnail_correlation,
