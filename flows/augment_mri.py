@@ -26,7 +26,7 @@ def augment_mri(
     the scheduled day, so that a schedule does not meet its own earlier run. Raises ConfigError, ContractError or
     TrainingFailed; what was finished by then stays and `resume` goes on from it.
     """
-    root = Path(_dated(out)).absolute()
+    root = dated(out)
     open_run(source=source, root=root, preset=preset, seed=seed, config=config, resume=resume)
     scans = Path(source)
     if source == DEMO:
@@ -49,11 +49,12 @@ def augment_mri(
 def open_run(*, source: str, root: Path, preset: str, seed: int, config: str | None, resume: bool) -> RunRecord:
     """Write run.json into a new folder, or check that the one there is this very study. Raises ConfigError."""
     study = load_config(preset=preset, file=Path(config) if config else None)
-    digest = DEMO if source == DEMO else digest_of(list_files(_existing(Path(source))).paths)
-    record = new_run_record(preset=preset, seed=seed, config=study, source_digest=digest, compute=str(best_compute()))
     run = RunDir(root)
     if not run.run_json.exists():
         require_free(root)
+    digest = DEMO if source == DEMO else digest_of(list_files(_existing(Path(source))).paths)
+    record = new_run_record(preset=preset, seed=seed, config=study, source_digest=digest, compute=str(best_compute()))
+    if not run.run_json.exists():
         try:
             write_record(run.run_json, record)
         except OSError as error:
@@ -77,8 +78,6 @@ def _existing(source: Path) -> Path:
     return source
 
 
-def _dated(out: str) -> str:
-    if "{date}" not in out:
-        return out
-    when = flow_run.scheduled_start_time
-    return out.replace("{date}", when.strftime("%Y-%m-%d-%H%M"))
+def dated(out: str) -> Path:
+    """The run folder as an absolute path, `{date}` in it replaced by when this run was scheduled (else, by now)."""
+    return Path(out.replace("{date}", flow_run.scheduled_start_time.strftime("%Y-%m-%d-%H%M"))).absolute()

@@ -72,13 +72,15 @@ def run(
 
 def _study(*, source: str, out: Path, preset: str, seed: int, config: Path | None, resume: bool) -> None:
     with _private_prefect():
-        from flows.augment_mri import augment_mri
+        from flows.augment_mri import augment_mri, dated, open_run
         from flows.progress import console
 
-        verdict = augment_mri(
-            source=source, out=str(out), preset=preset, seed=seed, config=str(config) if config else None, resume=resume
-        )
-    console.print(f"Verdict: {verdict.replace('_', ' ')}. Report: {out / 'report.html'}")
+        root = dated(str(out))
+        toml = str(config) if config else None
+        # what is wrong with the call is said at once, before Prefect takes its ten seconds to start
+        open_run(source=source, root=root, preset=preset, seed=seed, config=toml, resume=resume)
+        verdict = augment_mri(source=source, out=str(root), preset=preset, seed=seed, config=toml, resume=True)
+    console.print(f"Verdict: {verdict.replace('_', ' ')}. Report: {root / 'report.html'}", soft_wrap=True)
 
 
 @contextmanager

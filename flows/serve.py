@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from pydantic import ValidationError
+
 from flows.config import PRESETS, ConfigError
 from flows.progress import console
 
@@ -21,9 +23,9 @@ START_SECONDS = 120.0
 
 def serve_deployments(*, port: int, cron: str, timezone: str, nightly: Mapping[str, str]) -> None:
     """Serve `augment-mri/augment-mri` and `augment-mri/nightly` until interrupted. Raises ConfigError."""
-    _check(port=port, cron=cron, timezone=timezone, nightly=nightly)
     api = f"http://{HOST}:{port}/api"
-    os.environ["PREFECT_API_URL"] = api  # read when Prefect is imported, hence the imports below
+    os.environ["PREFECT_API_URL"] = api  # read when Prefect is imported, hence the imports inside functions
+    _check(port=port, cron=cron, timezone=timezone, nightly=nightly)
     with _server(port, api):
         from prefect import serve
         from prefect.schedules import Cron
@@ -51,10 +53,13 @@ def serve_deployments(*, port: int, cron: str, timezone: str, nightly: Mapping[s
 
 
 def _check(*, port: int, cron: str, timezone: str, nightly: Mapping[str, str]) -> None:
-    from croniter import croniter
+    from prefect.client.schemas.schedules import CronSchedule
 
-    if not croniter.is_valid(cron):
-        raise ConfigError(f"{cron!r} is no cron schedule; five fields are needed, such as '0 2 * * *' for 02:00")
+    try:
+        CronSchedule(cron=cron)
+    except ValidationError as error:
+        message = f"{cron!r} is no cron schedule; five fields are needed, such as '0 2 * * *' for 02:00"
+        raise ConfigError(message) from error
     try:
         ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError) as error:
