@@ -38,7 +38,7 @@ from pipeline.synthesis import model_dir
 from pipeline.synthesis.gan import TrainingFailed
 from pipeline.synthesis.sample import sample
 
-MOST_ROUNDS = 4  # of sampling, each as large as the set that is wanted, before a shortfall is accepted
+MOST_DRAWN = 4  # times the images wanted: where so many were refused, a shortfall is accepted
 
 
 def _seed(run_seed: int, *path: int | str) -> int:
@@ -166,7 +166,7 @@ def sample_task(root: Path, fold: int, diagnosis: str) -> None:
             seed=_seed(record.seed, "sample", fold, diagnosis),
             update=update,
         )
-    chosen = np.flatnonzero(found.screened.kept)[:wanted]
+    chosen = np.flatnonzero(found.screened.kept)
     if not len(chosen):
         raise TrainingFailed(
             f"none of {len(found.images)} generated {diagnosis} slices of fold {fold} passed the screen "
@@ -217,17 +217,17 @@ def _screened_sample(
     seed: int,
     update: progress.Update,
 ) -> _Generated:
-    """Generate until `wanted` images pass the screen, for at most MOST_ROUNDS rounds."""
+    """Generate until `wanted` images pass the screen: each round replaces what was refused, up to MOST_DRAWN times."""
     generator, trained = model_dir.load_generator(model)
     images = np.empty((0, *training.shape[1:]), np.float32)
-    for _ in range(MOST_ROUNDS):
-        seeds = range(seed + len(images), seed + len(images) + wanted)
+    missing = wanted
+    while missing and len(images) < MOST_DRAWN * wanted:
+        seeds = range(seed + len(images), seed + len(images) + missing)
         images = np.concatenate([images, sample(generator, trained, seeds=seeds)])
         distances, nearest = memorisation.nearest(images, training, training_groups=training_groups)
         screened = screen(synthetic=images, training=training, distances=distances, threshold=threshold)
-        update(min(int(screened.kept.sum()), wanted), wanted)
-        if screened.kept.sum() >= wanted:
-            break
+        missing = wanted - int(screened.kept.sum())
+        update(wanted - missing, wanted)
     return _Generated(images, distances, nearest, screened)
 
 

@@ -32,7 +32,7 @@ class GanConfig(BaseModel):
     batch_size: int = Field(16, ge=2)
     learning_rate: float = Field(4e-4, gt=0)
     beta2: float = Field(0.99, gt=0, lt=1)  # beta1 is 0: momentum and adversaries do not mix
-    gamma: float = Field(0.1, ge=0)  # weight of R1 and of R2
+    gamma: float = Field(1.0, ge=0)  # weight of R1 and of R2
     penalty_interval: int = Field(8, ge=1)  # steps between penalties, which are scaled up to match (lazy, Karras 2020)
     ema_half_life: int = Field(2_000, ge=1)  # in images seen
     tick: int = Field(4_096, ge=1)  # images between two points of the curve, snapshots and checkpoints
