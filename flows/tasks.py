@@ -155,7 +155,7 @@ def sample_task(root: Path, fold: int, diagnosis: str) -> None:
     of_training = _rows(manifest, parts.train, diagnosis)
     training, groups = real[of_training], manifest.loc[of_training, "group"].tolist()
     threshold = memorisation.near_copy_threshold(training, groups)
-    wanted = round(record.config.utility.ratio * len(training))
+    wanted = max(1, round(record.config.utility.ratio * len(training)))
     with progress.stage(f"Sample and screen {diagnosis} slices, fold {fold}", "slices") as update:
         found = _screened_sample(
             model=run.model(fold, diagnosis),
