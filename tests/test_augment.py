@@ -54,3 +54,21 @@ def test_what_comes_in_from_outside_is_background() -> None:
     config = STILL.model_copy(update={"shift": 0.5})
     moved = augment.apply(torch.ones(16, 1, 32, 32), _draw(config, n=16))
     assert moved.min() < -0.99
+
+
+def test_blur_smooths_keeps_the_mean_and_leaves_a_flat_image_alone() -> None:
+    noise = torch.randn(4, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    smooth = augment.blur(noise, 1.5)
+    assert smooth.std() < 0.4 * noise.std()
+    assert torch.allclose(smooth.mean(), noise.mean(), atol=0.02)
+    flat = torch.full((1, 1, 16, 16), 0.3)
+    assert torch.allclose(augment.blur(flat, 2.0), flat)
+    assert torch.equal(augment.blur(noise, 0.1), noise)
+
+
+def test_blur_of_a_point_is_a_gaussian_of_its_sigma() -> None:
+    point = torch.zeros(1, 1, 41, 41)
+    point[0, 0, 20, 20] = 1.0
+    across = augment.blur(point, 2.0)[0, 0].sum(0)
+    offsets = torch.arange(41.0) - 20
+    assert torch.isclose((across * offsets**2).sum().sqrt(), torch.tensor(2.0), atol=0.05)

@@ -40,8 +40,10 @@ def test_a_wrong_file_is_refused_with_what_is_known(tmp_path: Path, text: str, s
 def test_all_wrong_keys_are_named_at_once(tmp_path: Path) -> None:
     file = tmp_path / "study.toml"
     file.write_text("[gan]\na = 1\n[split]\nb = 2\n")
-    with pytest.raises(ConfigError, match=r"gan\.a.*split\.b"):
+    with pytest.raises(ConfigError) as refused:
         load_config(preset="quick", file=file)
+    assert "'gan.a'" in str(refused.value)
+    assert "'split.b'" in str(refused.value)
 
 
 def test_a_missing_file_and_an_unknown_preset_are_named(tmp_path: Path) -> None:

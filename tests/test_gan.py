@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -25,6 +26,20 @@ def _train(state: gan.State, config: GanConfig = CONFIG) -> gan.State:
     images, conditions = _data()
     gan.train(state, images=images, conditions=conditions, config=config, compute=PLAIN, on_tick=lambda _: None)
     return state
+
+
+def _captured_when_killed(at: int) -> dict[str, object]:
+    images, conditions = _data()
+    captured: list[dict[str, object]] = []
+
+    def on_tick(state: gan.State) -> None:
+        if state.images_seen == at:
+            captured.append(copy.deepcopy(gan.capture(state)))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        gan.train(_state(), images=images, conditions=conditions, config=CONFIG, compute=PLAIN, on_tick=on_tick)
+    return captured[0]
 
 
 def _weights(state: gan.State) -> torch.Tensor:
@@ -84,13 +99,18 @@ def test_same_seed_same_weights_and_the_global_generator_is_left_alone() -> None
 
 def test_a_resumed_training_equals_one_that_never_stopped_bit_for_bit() -> None:
     whole = _train(_state())
-    half = CONFIG.model_copy(update={"images": 32})
-    captured = gan.capture(_train(_state(), half))
+    captured = _captured_when_killed(at=32)
     resumed = _state(seed=99)  # everything that matters comes from the captured state
     gan.restore(resumed, captured)
     _train(resumed)
     assert torch.equal(_weights(whole), _weights(resumed))
     assert whole.curve == resumed.curve
+
+
+def test_blur_fades_to_none_at_its_share_of_the_budget() -> None:
+    config = CONFIG.model_copy(update={"images": 1000, "blur": 0.1, "blur_until": 0.5})
+    sigmas = [gan.blur_sigma(seen, size=64, config=config) for seen in (0, 250, 500, 900)]
+    assert sigmas == pytest.approx([6.4, 3.2, 0.0, 0.0])
 
 
 def test_ema_follows_the_generator_with_its_half_life() -> None:

@@ -66,6 +66,17 @@ def apply(images: torch.Tensor, parameters: Parameters) -> torch.Tensor:
     return _cut_out(2 * x - 1, parameters.cutout.to(device))
 
 
+def blur(images: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Smooth images (N, 1, H, W) with a Gaussian of `sigma` pixels, edges carried on outside; none below 0.2 pixels."""
+    if sigma < 0.2:
+        return images
+    reach = math.ceil(3 * sigma)
+    offsets = torch.arange(-reach, reach + 1, dtype=images.dtype, device=images.device)
+    kernel = torch.softmax(-(offsets**2) / (2 * sigma**2), dim=0)
+    padded = F.pad(images, [reach] * 4, mode="replicate")
+    return F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
+
+
 def _cut_out(images: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     """Fill one box an image with grey (0), a value no border of a head has everywhere."""
     rows = torch.linspace(-1, 1, images.shape[2], device=images.device)

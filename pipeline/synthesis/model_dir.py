@@ -91,13 +91,9 @@ def train(
     state = gan.new_state(network=network, config=config, seed=seed, compute=compute)
     _resume(state, folder)
     counts = np.bincount(conditions, minlength=len(edges) + 1)
-    snapshot_z, snapshot_c = _snapshot_latents(network, counts, seed, compute)
 
     def on_tick(state: gan.State) -> None:
-        with torch.no_grad():
-            pictures = state.generator_ema(snapshot_z, snapshot_c).float().cpu().numpy()
-        with whole(folder / "snapshots" / f"{state.images_seen:09d}.png") as part:
-            write_png(part, np.concatenate(list(to_uint8(pictures[:, 0])), axis=1))
+        _write_snapshot(state, folder, network=network, conditions=len(counts), seed=seed, compute=compute)
         _save_checkpoint(state, folder)
         progress(min(state.images_seen, config.images), config.images)
 
@@ -145,14 +141,16 @@ def _save_checkpoint(state: gan.State, folder: Path) -> None:
     write_bytes(_checkpoint(folder), buffer.getvalue())
 
 
-def _snapshot_latents(
-    network: LeanConfig, counts: NDArray[np.int64], seed: int, compute: Compute
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same latents at every tick, so that pictures compare over time; conditions in turn."""
-    rng = torch.Generator().manual_seed(seed)
-    z = torch.randn(SNAPSHOT_IMAGES, network.latent_dim, generator=rng)
-    c = torch.arange(SNAPSHOT_IMAGES) % len(counts)
-    return z.to(compute.device), c.to(compute.device)
+@torch.no_grad()
+def _write_snapshot(
+    state: gan.State, folder: Path, *, network: LeanConfig, conditions: int, seed: int, compute: Compute
+) -> None:
+    """Draw the same latents as at every tick, so that pictures compare over time; conditions in turn."""
+    z = torch.randn(SNAPSHOT_IMAGES, network.latent_dim, generator=torch.Generator().manual_seed(seed))
+    c = torch.arange(SNAPSHOT_IMAGES) % conditions
+    pictures = state.generator_ema(z.to(compute.device), c.to(compute.device)).float().cpu().numpy()
+    with whole(folder / "snapshots" / f"{state.images_seen:09d}.png") as part:
+        write_png(part, np.concatenate(list(to_uint8(pictures[:, 0])), axis=1))
 
 
 def _finish(state: gan.State, folder: Path, trained: TrainedGan) -> None:
