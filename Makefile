@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo test lint bench clean
+.PHONY: install demo pictures test lint bench clean
 
 install: $(STAMP)
 
@@ -13,7 +13,17 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/augment-mri demo --out runs/demo
+	$(BIN)/augment-mri demo --out runs/demo --resume
+
+# The README's pictures, from the demo's own files; the screenshot needs Debian's chromium.
+pictures: demo
+	mkdir -p docs/pictures
+	cp runs/demo/pictures/0-tumour-real.png docs/pictures/tumour-real.png
+	cp runs/demo/pictures/0-tumour-synthetic.png docs/pictures/tumour-synthetic.png
+	cp runs/demo/pictures/0-no_tumour-real.png docs/pictures/no-tumour-real.png
+	cp runs/demo/pictures/0-no_tumour-synthetic.png docs/pictures/no-tumour-synthetic.png
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,880 \
+		--screenshot=docs/pictures/report.png file://$(CURDIR)/runs/demo/report.html
 
 test: $(STAMP)
 	$(BIN)/pytest
