@@ -1,9 +1,8 @@
 """The only file that knows the names inside a run folder. Files are written whole or not at all."""
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,12 +49,6 @@ def write_record(path: Path, record: BaseModel) -> None:
 def read_record(path: Path, kind: type[M]) -> M:
     """Read what `write_record` wrote; raises pydantic.ValidationError where it breaks its contract."""
     return kind.model_validate_json(path.read_bytes())
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, read in blocks."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -135,9 +128,3 @@ def write_array(path: Path, array: NDArray[np.float32]) -> None:
     """Write one array as .npy, whole or not at all."""
     with whole(path) as part, part.open("wb") as file:
         np.save(file, array)
-
-
-def once(path: Path, make: Callable[[], None]) -> None:
-    """Run `make`, which must write `path` last, unless `path` is already there: how a killed run resumes."""
-    if not path.exists():
-        make()
