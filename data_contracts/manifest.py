@@ -1,4 +1,4 @@
-"""The manifest (one row a slice, real or synthetic) and the quarantine (one row a refusal)."""
+"""The manifest (one row a slice, real or synthetic), and the quarantine and review lists (one row a finding)."""
 
 from typing import Final
 
@@ -14,7 +14,8 @@ REAL: Final = "real"
 SYNTHETIC: Final = "synthetic"
 PLANES: Final = ("axial", "coronal", "sagittal", "unknown")
 SEQUENCES: Final = ("T1", "T1c", "T2", "FLAIR", "unknown")
-LABEL_RULES: Final = ("mask", "folder", "generator")
+# how a diagnosis was told: a mask, a class folder, a column of a table (manifest, participants.tsv), a DICOM element
+LABEL_RULES: Final = ("mask", "folder", "manifest", "participants", "dicom", "generator")
 
 MANIFEST: Final = pa.DataFrameSchema(
     {
@@ -38,14 +39,18 @@ MANIFEST: Final = pa.DataFrameSchema(
         "spacing_mm": pa.Column(float, pa.Check.gt(0.0), nullable=True),
         "tumour_pixels": pa.Column("Int64", pa.Check.ge(0), nullable=True),
         "sha256": pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{64}$")),  # of the decoded pixels
+        # rules under which the slice is used but a person should look at it, joined by one space; "" for none
+        "review": pa.Column(str, pa.Check.str_matches(r"^([a-z0-9_]+( [a-z0-9_]+)*)?$")),
     },
     strict=True,
     ordered=True,
 )
 
-QUARANTINE_COLUMNS: Final = ("record", "outcome", "rule", "detail")
-REFUSED: Final = "refused"  # cannot or must not be used
+# of quarantine.csv and review.csv: the record as a pseudonym, the rule, and the measured value with its threshold
+FINDING_COLUMNS: Final = ("record", "outcome", "rule", "detail")
+QUARANTINED: Final = "quarantined"  # cannot or must not be used
 LEFT_OUT: Final = "left_out"  # sound, but outside what the study asks for
+REVIEW: Final = "review"  # is used, and a person should look at it
 
 
 def check_manifest(manifest: pd.DataFrame) -> list[Violation]:

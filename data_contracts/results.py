@@ -154,10 +154,28 @@ class Picture(Record):
     n: int
 
 
-class RuleCount(Record):
-    """Slices or files that did not enter the study, by the rule that kept them out."""
+class ShortcutScores(Record):
+    """Can the diagnosis be told without looking at the brain? A forest, fitted on training and scored on test slices.
 
-    outcome: Literal["refused", "left_out"]
+    `file_facts`: facts of file and header before normalisation (what a careless program would learn from).
+    `border`: corner and border pixels of normalised images (what is left for anything that learns here).
+    """
+
+    what: Literal["file_facts", "border"]
+    n_features: int
+    n_slices: int  # test slices, of all folds
+    n_subjects: int  # their groups
+    balanced_accuracy: Estimate
+    # upper end of what diagnoses shuffled among the training groups reach: above it the shortcut is real
+    chance_high: float
+    suspected: bool  # the interval's low end lies above a half, and the estimate above chance_high
+    telling: tuple[str, ...]  # the features that told most, first the strongest
+
+
+class RuleCount(Record):
+    """Slices or files that did not enter the study, or that a person should look at, by rule."""
+
+    outcome: Literal["quarantined", "left_out", "review"]
     rule: str
     count: int
     example: str  # the detail of the first such record; holds no source name
@@ -213,6 +231,7 @@ class RunSummary(Record):
     difference: Difference  # primary: PRIMARY_ARM minus REFERENCE_ARM
     difference_to_duplicates: Difference  # PRIMARY_ARM minus DUPLICATES_ARM
     data: DataFlow
+    shortcuts: tuple[ShortcutScores, ...]
     arms: tuple[ArmScores, ...]
     fidelity: tuple[FidelityScores, ...]
     memorisation: tuple[MemorisationScores, ...]

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from data_contracts.manifest import QUARANTINE_COLUMNS
+from data_contracts.manifest import FINDING_COLUMNS
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -70,6 +70,14 @@ class RunDir:
         return self.root / "quarantine.csv"
 
     @property
+    def review(self) -> Path:
+        return self.root / "review.csv"
+
+    @property
+    def facts(self) -> Path:
+        return self.root / "facts.parquet"
+
+    @property
     def ingest_json(self) -> Path:
         return self.root / "ingest.json"
 
@@ -84,6 +92,11 @@ class RunDir:
     @property
     def report(self) -> Path:
         return self.root / "report.html"
+
+    @property
+    def scratch(self) -> Path:
+        """Fetched and unpacked files and measured features, while they are needed; gone when a stage ends."""
+        return self.root / ".scratch"
 
     def slice_pixels(self, slice_id: str) -> Path:
         """One decoded slice, as it was read: pixels and, where there is one, its tumour mask."""
@@ -118,10 +131,10 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         table.to_parquet(part, index=False)
 
 
-def write_quarantine(path: Path, rows: list[dict[str, str]]) -> None:
-    """Write the quarantine, one row a refusal with its reason; an empty one still has its header."""
+def write_findings(path: Path, rows: list[dict[str, str]]) -> None:
+    """Write the quarantine or the review list, one row a finding with its reason; an empty one still has its header."""
     with whole(path) as part:
-        pd.DataFrame(rows, columns=list(QUARANTINE_COLUMNS)).to_csv(part, index=False)
+        pd.DataFrame(rows, columns=list(FINDING_COLUMNS)).to_csv(part, index=False)
 
 
 def write_array(path: Path, array: NDArray[np.float32]) -> None:

@@ -11,12 +11,14 @@ from typing import Any, Final
 import nibabel.orientations
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from data_contracts.manifest import PLANES
 
 _orientations: Any = nibabel.orientations  # nibabel is typed in parts, and not in this one
 
 MAX_PIXEL_RATIO: Final = 1.1  # a head drawn on pixels less square than this is visibly squeezed
+MAX_STRETCH: Final = 8.0  # pixels less square than this hold no picture of a head along one side
 
 # world axis (0 right, 1 anterior, 2 superior) that the slices of a plane are stacked along
 STACKED_ALONG: Final = {"sagittal": 0, "coronal": 1, "axial": 2}
@@ -46,6 +48,29 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
+class Note:
+    """Something about a scan that is read all the same and that a person should know: a rule, and what was measured."""
+
+    rule: str
+    detail: str  # never holds anything read from the source but numbers
+
+
+@dataclass(frozen=True)
+class ScanFacts:
+    """What file and header say beside the pixels, as `data_contracts.facts` allows it; None where they do not say."""
+
+    coding: str
+    bits: int | None = None
+    channels: int | None = None
+    manufacturer: str = "unknown"
+    field_strength_t: float | None = None
+    echo_time_ms: float | None = None
+    repetition_time_ms: float | None = None
+    inversion_time_ms: float | None = None
+    flip_angle_deg: float | None = None
+
+
+@dataclass(frozen=True)
 class Scan:
     """One scan: a volume, or a single picture as a stack of one.
 
@@ -56,7 +81,8 @@ class Scan:
       unknown   as stored
     positions: float64 (Z,) in [0, 1], (index - 0.5) / n counted from 1 in the whole scan, None where unknown.
     spacing_mm: side of a pixel; slice_spacing_mm: distance of slice centres; None where unknown.
-    raw_subject: the identifier as the source gives it. For memory only: it must never be written, shown or logged.
+    raw_subject: the identifier as the source gives it; raw_attribute: the text of the header element that was asked
+    for. For memory only: they must never be written, shown or logged.
     """
 
     slices: NDArray[Any]
@@ -66,6 +92,9 @@ class Scan:
     slice_spacing_mm: float | None = None
     positions: NDArray[np.float64] | None = None
     raw_subject: str | None = field(default=None, repr=False)
+    raw_attribute: str | None = field(default=None, repr=False)
+    facts: ScanFacts = ScanFacts(coding="unknown")
+    notes: tuple[Note, ...] = ()
 
 
 @contextmanager
@@ -117,12 +146,24 @@ def from_display(slices: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(slices[:, ::-1, ::-1].transpose(2, 1, 0))
 
 
-def square_spacing(rows_mm: float, columns_mm: float) -> float:
-    """Side of a square pixel of the same area, in mm; raises Unreadable where pixels are far from square."""
+def square_pixels(
+    slices: NDArray[Any], rows_mm: float, columns_mm: float, *, labels: bool = False
+) -> tuple[NDArray[Any], float]:
+    """Slices (Z, H, W) on square pixels, and the side of a pixel in mm.
+
+    rows_mm: distance of rows (down), columns_mm: of columns (across). Pixels that are nearly square stay as they are
+    and count as squares of the same area; else the coarser axis is resampled to the finer spacing, linearly in
+    float32, or to the nearest for `labels`. Raises Unreadable `pixels_not_square` beyond MAX_STRETCH.
+    """
     ratio = max(rows_mm, columns_mm) / min(rows_mm, columns_mm)
-    if ratio > MAX_PIXEL_RATIO:
-        raise Unreadable("pixels_not_square", f"sides differ {ratio:.2f}-fold, at most {MAX_PIXEL_RATIO}")
-    return float(np.sqrt(rows_mm * columns_mm))
+    if ratio <= MAX_PIXEL_RATIO:
+        return slices, float(np.sqrt(rows_mm * columns_mm))
+    if not ratio <= MAX_STRETCH:
+        raise Unreadable("pixels_not_square", f"sides differ {ratio:.2f}-fold, at most {MAX_STRETCH:g}")
+    finer = min(rows_mm, columns_mm)
+    values = slices if labels else slices.astype(np.float32)
+    factors = (1.0, rows_mm / finer, columns_mm / finer)
+    return ndimage.zoom(values, factors, order=0 if labels else 1, grid_mode=True, mode="nearest"), finer
 
 
 def even_positions(n: int) -> NDArray[np.float64] | None:

@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from data_contracts.manifest import DIAGNOSES, LEFT_OUT, MANIFEST, NO_TUMOUR, REAL, REFUSED, TUMOUR, check_manifest
+from data_contracts.manifest import DIAGNOSES, LEFT_OUT, MANIFEST, NO_TUMOUR, QUARANTINED, REAL, TUMOUR, check_manifest
 from data_contracts.violations import ContractError, Violation, require
 from pipeline.formats.scan import Scan, Unreadable, guess_sequence
-from pipeline.run_dir import RunDir, whole, write_quarantine, write_record, write_table
+from pipeline.run_dir import RunDir, whole, write_findings, write_record, write_table
 from pipeline.scans import duplicates, sources
 from pipeline.scans.deidentify import file_record, number
 from pipeline.scans.positions import match, read_slice_index
@@ -112,7 +112,7 @@ def ingest(
     if config.match_position:
         slices = _match(slices, config, rng, quarantine)
     quarantine.rows.sort(key=lambda row: row["record"])
-    write_quarantine(out.quarantine, quarantine.rows)
+    write_findings(out.quarantine, quarantine.rows)
     _require_both(slices, source, out, quarantine)
     manifest = _manifest(slices)
     require(check_manifest(manifest))
@@ -162,7 +162,7 @@ def _read_all(
             scan = read_unit(unit, quarantine)
             mask = read_mask(unit, scan)
         except Unreadable as error:
-            quarantine.add(unit.file.record, REFUSED, error.rule, error.detail)
+            quarantine.add(unit.file.record, QUARANTINED, error.rule, error.detail)
         else:
             read += len(scan.slices)
             slices += _admit(unit=unit, scan=scan, mask=mask, out=out, config=config, quarantine=quarantine)
@@ -183,7 +183,7 @@ def _admit(
     by_mask = mask is not None and config.layout != "classes"
     folder = unit.file.diagnosis if config.layout != "masks" else None
     if not by_mask and folder is None:
-        quarantine.add(unit.file.record, REFUSED, "no_diagnosis", "no mask beside it and no class folder above it")
+        quarantine.add(unit.file.record, QUARANTINED, "no_diagnosis", "no mask beside it and no class folder above it")
         return []
     admitted = []
     for z, pixels in enumerate(scan.slices):
@@ -227,7 +227,7 @@ def _why_not(
         return LEFT_OUT, "outside_window", f"relative position {position:.3f}, want {low:g} to {high:g}"
     finding = check_slice(pixels, min_side=config.min_side)
     if finding is not None:
-        return REFUSED, finding.rule, finding.detail
+        return QUARANTINED, finding.rule, finding.detail
     if tumour_pixels is not None and 0 < tumour_pixels < config.tumour_min_pixels:
         return (
             LEFT_OUT,
@@ -265,7 +265,7 @@ def _link(
     roots = duplicates.groups(len(slices), links)
     contradictory = _contradictory(slices, near)
     for i, detail in sorted(contradictory.items()):
-        quarantine.add(slices[i].slice_id, REFUSED, "contradictory_duplicate", detail)
+        quarantine.add(slices[i].slice_id, QUARANTINED, "contradictory_duplicate", detail)
     kept = [replace(s, group=roots[i]) for i, s in enumerate(slices) if i not in contradictory]
     return kept, [(slices[i].slice_id, slices[j].slice_id) for i, j in near]
 

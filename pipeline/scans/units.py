@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data_contracts.manifest import REFUSED
+from data_contracts.manifest import QUARANTINED
 from pipeline.formats import dicom, nifti, raster
 from pipeline.formats.scan import Scan, Unreadable
 from pipeline.scans.positions import raster_positions
@@ -52,13 +52,13 @@ def find_units(files: Sequence[SourceFile], slices_of: Mapping[str, int], quaran
     """Scans to read, in the order of the listing; what makes none goes to the quarantine."""
     masks, orphans = pair_masks(files)
     for mask in orphans:
-        quarantine.add(mask.record, REFUSED, "mask_without_image", "named as a mask, but of no image beside it")
+        quarantine.add(mask.record, QUARANTINED, "mask_without_image", "named as a mask, but of no image beside it")
     images = [file for file in files if file.mask_of is None]
     positions = raster_positions([file for file in images if file.kind == "raster"], slices_of)
     units = []
     for file in images:
         if file.kind == "unknown":
-            quarantine.add(file.record, REFUSED, "unknown_format", "not PNG, JPEG, TIFF, BMP, NIfTI or DICOM")
+            quarantine.add(file.record, QUARANTINED, "unknown_format", "not PNG, JPEG, TIFF, BMP, NIfTI or DICOM")
         elif file.kind != "dicom":
             units.append(Unit(file, masks.get(file.path), positions.get(file.path)))
     units += _series([file for file in images if file.kind == "dicom"], masks, quarantine)
@@ -72,7 +72,7 @@ def _series(files: Sequence[SourceFile], masks: Mapping[Path, SourceFile], quara
         try:
             header = dicom.read_header(file.path)
         except Unreadable as error:
-            quarantine.add(file.record, REFUSED, error.rule, error.detail)
+            quarantine.add(file.record, QUARANTINED, error.rule, error.detail)
         else:
             # one series in folders of both classes is a contradiction to be found, not one scan
             stacks[header.series, file.diagnosis].append(header)
@@ -80,7 +80,7 @@ def _series(files: Sequence[SourceFile], masks: Mapping[Path, SourceFile], quara
         kept, repeated = dicom.order_series(headers)
         for header in repeated:
             detail = "lies in the place of another slice of its series"
-            quarantine.add(of_path[header.path].record, REFUSED, "repeated_position", detail)
+            quarantine.add(of_path[header.path].record, QUARANTINED, "repeated_position", detail)
         series = tuple((of_path[header.path], header) for header in kept)
         first = min((file for file, _ in series), key=lambda file: file.relative.as_posix())
         yield Unit(first, masks.get(first.path.parent), series=series)
@@ -107,7 +107,7 @@ def _read_series(unit: Unit, quarantine: Quarantine) -> Scan:
         except Unreadable as error:
             if len(unit.series) == 1:
                 raise
-            quarantine.add(file.record, REFUSED, error.rule, error.detail)
+            quarantine.add(file.record, QUARANTINED, error.rule, error.detail)
     if not headers:
         raise Unreadable("unreadable", "no file of the series could be decoded")
     return dicom.assemble(headers, pixels)
