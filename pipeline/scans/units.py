@@ -3,44 +3,63 @@
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_contracts.manifest import QUARANTINED
-from pipeline.formats import dicom, nifti, raster
+from pipeline.formats import dicom, dicom_enhanced, nifti, raster
 from pipeline.formats.scan import Scan, Unreadable
+from pipeline.scans import workers
 from pipeline.scans.positions import raster_positions
 from pipeline.scans.sources import SourceFile, pair_masks
+from pipeline.scans.workers import Refusal
+
+SECONDS = 10.0  # a file that is not read by then never will be; a large one gets more, by its bytes
+BYTES_A_SECOND = 2e6
 
 
 @dataclass
-class Quarantine:
-    """Collects what stays out, with the reason; knows records by pseudonym only."""
+class Findings:
+    """Collects what stays out or wants a look, with the reason; knows records by pseudonym only."""
 
     rows: list[dict[str, str]] = field(default_factory=list)
 
     def add(self, record: str, outcome: str, rule: str, detail: str) -> None:
-        """One row: `outcome` is refused or left_out."""
+        """One row: `outcome` is quarantined, left_out or review."""
         self.rows.append({"record": record, "outcome": outcome, "rule": rule, "detail": detail})
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One scan: a picture, a volume, or the files of a DICOM series in slice order."""
+    """What is read together: a picture, a volume, a multi-frame object, or a DICOM series' files in slice order."""
 
-    file: SourceFile  # names the scan; the first in the listing of a series
+    file: SourceFile  # names the unit; the first in the listing of a series
     mask: SourceFile | None
     position: float | None = None  # of a picture
     series: tuple[tuple[SourceFile, dicom.DicomHeader], ...] = ()
 
-    def slice_id(self, z: int) -> str:
-        """Pseudonym of slice z of the scan, counted from 1 in it."""
-        return self.file.record if self.file.kind == "raster" else f"{self.file.record}-z{z + 1:03d}"
+    @property
+    def bytes(self) -> int:
+        """Of all its files."""
+        paths = [file.path for file, _ in self.series] or [self.file.path]
+        return sum(path.stat().st_size for path in paths)
+
+    @property
+    def seconds(self) -> float:
+        """How long reading it may take."""
+        return SECONDS + self.bytes / BYTES_A_SECOND
+
+    def scan_id(self, stack: int, stacks: int) -> str:
+        """Pseudonym of one of the unit's scans, of which most units have one."""
+        return self.file.record if stacks == 1 else f"{self.file.record}-s{stack + 1}"
 
     def subject(self, scan: Scan) -> Hashable | None:
         """Raw key of the subject; None where the source names none. A volume without a name is its own subject."""
+        if self.file.declared is not None and self.file.declared.subject is not None:
+            return ("declared", self.file.declared.subject)
         if scan.raw_subject is not None:
             return ("patient", scan.raw_subject)
         if self.file.subject is not None:
@@ -48,57 +67,94 @@ class Unit:
         return None if self.file.kind == "raster" else ("scan", self.file.record)
 
 
-def find_units(files: Sequence[SourceFile], slices_of: Mapping[str, int], quarantine: Quarantine) -> list[Unit]:
-    """Scans to read, in the order of the listing; what makes none goes to the quarantine."""
+def find_units(
+    files: Sequence[SourceFile], *, slices_of: Mapping[str, int], attribute: str | None, findings: Findings
+) -> list[Unit]:
+    """Units to read, in the order of the listing; what makes none becomes a finding.
+
+    slices_of: how many slices the whole scan of a folder has, where that is known. attribute: keyword of the DICOM
+    element that tells the diagnosis.
+    """
+    for file in files:
+        if file.refused is not None:
+            findings.add(file.record, QUARANTINED, *file.refused)
+    files = [file for file in files if file.refused is None]
     masks, orphans = pair_masks(files)
     for mask in orphans:
-        quarantine.add(mask.record, QUARANTINED, "mask_without_image", "named as a mask, but of no image beside it")
-    images = [file for file in files if file.mask_of is None]
+        findings.add(mask.record, QUARANTINED, "mask_without_image", "named as a mask, but of no image beside it")
+    used_as_mask = {mask.path for mask in masks.values()} | {mask.path for mask in orphans}
+    images = [file for file in files if file.path not in used_as_mask]
     positions = raster_positions([file for file in images if file.kind == "raster"], slices_of)
     units = []
     for file in images:
         if file.kind == "unknown":
-            quarantine.add(file.record, QUARANTINED, "unknown_format", "not PNG, JPEG, TIFF, BMP, NIfTI or DICOM")
+            findings.add(file.record, QUARANTINED, "unknown_format", "not PNG, JPEG, TIFF, BMP, NIfTI or DICOM")
         elif file.kind != "dicom":
             units.append(Unit(file, masks.get(file.path), positions.get(file.path)))
-    units += _series([file for file in images if file.kind == "dicom"], masks, quarantine)
+    units += _dicom_units([file for file in images if file.kind == "dicom"], masks, attribute, findings)
     return sorted(units, key=lambda unit: unit.file.relative.as_posix())
 
 
-def _series(files: Sequence[SourceFile], masks: Mapping[Path, SourceFile], quarantine: Quarantine) -> Iterator[Unit]:
+def _header(file: SourceFile, attribute: str | None) -> dicom.DicomHeader | Refusal:
+    try:
+        return dicom.read_header(file.path, attribute)
+    except Unreadable as error:
+        return Refusal(error.rule, error.detail)
+
+
+def _dicom_units(
+    files: Sequence[SourceFile], masks: Mapping[Path, SourceFile], attribute: str | None, findings: Findings
+) -> Iterator[Unit]:
     of_path = {file.path: file for file in files}
     stacks: dict[Hashable, list[dicom.DicomHeader]] = defaultdict(list)
-    for file in files:
-        try:
-            header = dicom.read_header(file.path)
-        except Unreadable as error:
-            quarantine.add(file.record, QUARANTINED, error.rule, error.detail)
+    headers = workers.each(partial(_header, attribute=attribute), files, seconds=lambda _: SECONDS, chunk=32)
+    for file, header in zip(files, headers, strict=True):
+        if isinstance(header, Refusal):
+            findings.add(file.record, QUARANTINED, header.rule, header.detail)
+        elif header.multiframe:
+            yield Unit(file, masks.get(file.path) or masks.get(file.path.parent), series=((file, header),))
         else:
             # one series in folders of both classes is a contradiction to be found, not one scan
             stacks[header.series, file.diagnosis].append(header)
-    for headers in stacks.values():
-        kept, repeated = dicom.order_series(headers)
+    for stack in stacks.values():
+        kept, repeated = dicom.order_series(stack)
         for header in repeated:
             detail = "lies in the place of another slice of its series"
-            quarantine.add(of_path[header.path].record, QUARANTINED, "repeated_position", detail)
+            findings.add(of_path[header.path].record, QUARANTINED, "repeated_position", detail)
         series = tuple((of_path[header.path], header) for header in kept)
         first = min((file for file, _ in series), key=lambda file: file.relative.as_posix())
         yield Unit(first, masks.get(first.path.parent), series=series)
 
 
-def read_unit(unit: Unit, quarantine: Quarantine) -> Scan:
-    """Decode a scan. A broken file of a series is quarantined and the others are kept; raises Unreadable."""
+def read_unit(unit: Unit, *, channel: int | None, findings: Findings) -> list[Scan]:
+    """Decode the scans of a unit. A broken file of a series is quarantined, the others kept; raises Unreadable.
+
+    channel: which of several channels or volumes in one file; None where there is one.
+    """
     if unit.file.kind == "raster":
-        scan = raster.read_raster(unit.file.path)
-        scan = replace(scan, positions=None if unit.position is None else np.array([unit.position]))
+        scan = raster.read_raster(unit.file.path, channel=channel)
+        scans = [replace(scan, positions=None if unit.position is None else np.array([unit.position]))]
     elif unit.file.kind == "nifti":
-        scan = nifti.read_nifti(unit.file.path)
+        scans = [nifti.read_nifti(unit.file.path, channel=channel)]
+    elif unit.series[0][1].multiframe:
+        scans = dicom_enhanced.read_enhanced(unit.series[0][1])
     else:
-        scan = _read_series(unit, quarantine)
-    return scan if scan.sequence != "unknown" else replace(scan, sequence=unit.file.sequence)
+        scans = [_read_series(unit, findings)]
+    return [_told(scan, unit.file) for scan in scans]
 
 
-def _read_series(unit: Unit, quarantine: Quarantine) -> Scan:
+def _told(scan: Scan, file: SourceFile) -> Scan:
+    """The scan with what a table says of it, or else what names say where the file itself is silent."""
+    if scan.sequence == "unknown":
+        scan = replace(scan, sequence=file.sequence)
+    told = file.declared
+    if told is None:
+        return scan
+    position = np.array([told.position]) if told.position is not None and len(scan.slices) == 1 else scan.positions
+    return replace(scan, sequence=told.sequence or scan.sequence, plane=told.plane or scan.plane, positions=position)
+
+
+def _read_series(unit: Unit, findings: Findings) -> Scan:
     headers, pixels = [], []
     for file, header in unit.series:
         try:
@@ -107,7 +163,7 @@ def _read_series(unit: Unit, quarantine: Quarantine) -> Scan:
         except Unreadable as error:
             if len(unit.series) == 1:
                 raise
-            quarantine.add(file.record, QUARANTINED, error.rule, error.detail)
+            findings.add(file.record, QUARANTINED, error.rule, error.detail)
     if not headers:
         raise Unreadable("unreadable", "no file of the series could be decoded")
     return dicom.assemble(headers, pixels)
@@ -125,7 +181,7 @@ def read_mask(unit: Unit, scan: Scan) -> NDArray[np.uint8] | None:
             mask = raster.read_mask(unit.mask.path)[None]
         elif unit.mask.kind == "nifti":
             plane = None if scan.plane == "unknown" else scan.plane
-            labels = nifti.read_nifti(unit.mask.path, plane=plane).slices
+            labels = nifti.read_nifti(unit.mask.path, plane=plane, labels=True).slices
             mask = (labels > 0.5).astype(np.uint8)  # interpolated masks hold 0.99999997 for 1
         else:
             raise Unreadable("unreadable", "neither a picture nor NIfTI")

@@ -1,0 +1,166 @@
+"""One unit of a source, read in a child process: decode, label, examine, and write the slices that may enter."""
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from data_contracts.manifest import LEFT_OUT, QUARANTINED, REVIEW
+from pipeline.formats.scan import Scan, ScanFacts, Unreadable
+from pipeline.run_dir import RunDir, whole
+from pipeline.scans import duplicates
+from pipeline.scans.labels import LabelConfig, Unlabelled, label
+from pipeline.scans.quality import MIN_SIDE, examine
+from pipeline.scans.units import Findings, Unit, read_mask, read_unit
+
+
+class ReadConfig(BaseModel):
+    """What of a scan may enter."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    labels: LabelConfig = LabelConfig()
+    # which channel of several in one picture, or volume of several in one NIfTI file; unset refuses such files
+    channel: int | None = Field(default=None, ge=0)
+    # relative positions kept, where they are known: below and above there is no brain, or only ever one diagnosis
+    window: tuple[float, float] = (0.30, 0.75)
+    min_side: int = Field(default=MIN_SIDE, ge=1)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A unit to read, by what rules, and where its slices go."""
+
+    unit: Unit
+    config: ReadConfig
+    out: RunDir
+
+
+@dataclass(frozen=True)
+class ScanSource:
+    """What all slices of a scan share beside their pixels."""
+
+    format: str
+    n_slices: int
+    file_bytes: float  # a slice
+    slice_spacing_mm: float | None
+    facts: ScanFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One admitted slice; its pixels lie on disk. `subject` is raw and stays in memory."""
+
+    slice_id: str
+    subject: Hashable | None
+    diagnosis: str
+    label_rule: str
+    sequence: str
+    plane: str
+    position: float | None
+    height: int
+    width: int
+    spacing_mm: float | None
+    tumour_pixels: int | None
+    sha256: str
+    review: str
+    source: ScanSource
+    group: int = -1  # of its duplicates and subject, once they are linked
+
+
+@dataclass(frozen=True)
+class Read:
+    """A unit's admitted slices, their features for finding duplicates (N, FEATURES), and what was found on the way."""
+
+    slices: tuple[Slice, ...]
+    features: NDArray[np.float16]
+    findings: tuple[dict[str, str], ...]
+    decoded: int  # slices, before any was refused or left out
+
+
+def read(job: Job) -> Read:
+    """Decode a unit and write its slices that may enter, each whole or not at all. What may not is a finding."""
+    findings = Findings()
+    admitted: list[tuple[Slice, NDArray[np.float16]]] = []
+    decoded = 0
+    try:
+        scans = read_unit(job.unit, channel=job.config.channel, findings=findings)
+    except Unreadable as error:
+        findings.add(job.unit.file.record, QUARANTINED, error.rule, error.detail)
+        scans = []
+    for stack, scan in enumerate(scans):
+        scan_id = job.unit.scan_id(stack, len(scans))
+        decoded += len(scan.slices)
+        try:
+            mask = read_mask(job.unit, scan)
+        except Unreadable as error:
+            findings.add(scan_id, QUARANTINED, error.rule, error.detail)
+            continue
+        kept = list(_admitted(job=job, scan=scan, scan_id=scan_id, mask=mask, findings=findings))
+        for note in scan.notes if kept else ():
+            findings.add(scan_id, REVIEW, note.rule, note.detail)
+        admitted += kept
+    features = np.stack([row for _, row in admitted]) if admitted else np.empty((0, duplicates.FEATURES), np.float16)
+    return Read(tuple(one for one, _ in admitted), features, tuple(findings.rows), decoded)
+
+
+def _admitted(
+    *, job: Job, scan: Scan, scan_id: str, mask: NDArray[np.uint8] | None, findings: Findings
+) -> Iterator[tuple[Slice, NDArray[np.float16]]]:
+    """The slices of one scan that may enter the study, each written to disk as it is admitted."""
+    unit, config = job.unit, job.config
+    source = ScanSource(
+        format=unit.file.kind,
+        n_slices=len(scan.slices),
+        file_bytes=unit.bytes / max(len(scan.slices), 1),
+        slice_spacing_mm=scan.slice_spacing_mm,
+        facts=scan.facts,
+    )
+    if mask is None:  # then all slices have one label, or none for one reason
+        told = label(file=unit.file, raw_attribute=scan.raw_attribute, tumour_pixels=None, config=config.labels)
+        if isinstance(told, Unlabelled):
+            findings.add(scan_id, told.outcome, told.rule, told.detail)
+            return
+        if told.review and len(scan.slices) > 1:
+            findings.add(scan_id, REVIEW, *told.review)
+    low, high = config.window
+    for z, pixels in enumerate(scan.slices):
+        slice_id = scan_id if unit.file.kind == "raster" else f"{scan_id}-z{z + 1:03d}"
+        position = None if scan.positions is None else float(scan.positions[z])
+        if position is not None and not low <= position <= high:
+            detail = f"relative position {position:.3f}, want {low:g} to {high:g}"
+            findings.add(slice_id, LEFT_OUT, "outside_window", detail)
+            continue
+        examined = examine(pixels, min_side=config.min_side, plane=scan.plane, spacing_mm=scan.spacing_mm)
+        for finding in examined.findings:
+            findings.add(slice_id, finding.outcome, finding.rule, finding.detail)
+        if any(finding.outcome == QUARANTINED for finding in examined.findings) or examined.head is None:
+            continue
+        tumour_pixels = None if mask is None else int(mask[z].sum())
+        told = label(
+            file=unit.file, raw_attribute=scan.raw_attribute, tumour_pixels=tumour_pixels, config=config.labels
+        )
+        if isinstance(told, Unlabelled):
+            findings.add(slice_id, told.outcome, told.rule, told.detail)
+            continue
+        arrays = {"pixels": pixels} if mask is None else {"pixels": pixels, "mask": mask[z]}
+        with whole(job.out.slice_pixels(slice_id)) as part, part.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub reads the names as its own options
+        one = Slice(
+            slice_id=slice_id,
+            subject=unit.subject(scan),
+            diagnosis=told.diagnosis,
+            label_rule=told.rule,
+            sequence=scan.sequence,
+            plane=scan.plane,
+            position=position,
+            height=pixels.shape[0],
+            width=pixels.shape[1],
+            spacing_mm=scan.spacing_mm,
+            tumour_pixels=tumour_pixels,
+            sha256=duplicates.pixel_digest(pixels),
+            review=" ".join(finding.rule for finding in examined.findings),
+            source=source,
+        )
+        yield one, duplicates.features(pixels, head=examined.head)

@@ -1,0 +1,43 @@
+"""Children that hang, crash, raise or eat memory cost one item each, and the others come in order."""
+
+import operator
+import os
+import time
+
+import pytest
+
+from pipeline.scans.workers import Refusal, each
+
+
+def rules(results: object) -> list[object]:
+    return [result.rule if isinstance(result, Refusal) else result for result in results]
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    items = list(range(200))
+    assert list(each(operator.neg, items, seconds=lambda _: 10, chunk=7)) == [-i for i in items]
+    assert list(each(operator.neg, [], seconds=lambda _: 10)) == []
+
+
+@pytest.mark.parametrize("chunk", [1, 8])
+def test_what_hangs_is_ended_and_the_others_do_not_notice(chunk: int) -> None:
+    start = time.monotonic()
+    found = rules(each(time.sleep, [0, 60, 0, 0], seconds=lambda _: 0.5, chunk=chunk))
+    assert found == [None, "took_too_long", None, None]
+    assert time.monotonic() - start < 30
+
+
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_what_kills_its_process_is_named(chunk: int) -> None:
+    assert rules(each(os._exit, [3, 4], seconds=lambda _: 10, chunk=chunk)) == ["reader_crashed"] * 2
+
+
+def test_memory_is_bounded() -> None:
+    found = rules(each(bytearray, [10, 1 << 40, 600 << 20, 20], seconds=lambda _: 10, memory_bytes=500 << 20))
+    assert found == [bytearray(10), "too_much_memory", "too_much_memory", bytearray(20)]
+
+
+def test_an_error_is_a_refusal_that_quotes_nothing() -> None:
+    found = list(each(int, ["3", "DOE^JANE"], seconds=lambda _: 10, chunk=2))
+    assert found[0] == 3
+    assert found[1] == Refusal("reader_failed", "unexpected ValueError")
