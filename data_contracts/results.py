@@ -203,7 +203,8 @@ class DataFlow(Record):
     label_rules: tuple[str, ...]
     sequences: tuple[str, ...]
     planes: tuple[str, ...]
-    out: tuple[RuleCount, ...]
+    out: tuple[RuleCount, ...]  # quarantined and left out
+    review: tuple[RuleCount, ...]  # used, and a person should look at them
     classes: tuple[ClassCount, ...]
     exact_duplicates: int  # slices whose decoded pixels equal an earlier slice's
     near_duplicate_pairs: int  # pairs of different slices, of different or unknown subjects, that look the same

@@ -15,6 +15,7 @@ from data_contracts.results import (
     Provenance,
     RuleCount,
     RunSummary,
+    ShortcutScores,
     TrainingRecord,
     UtilityComparison,
 )
@@ -30,6 +31,7 @@ def summarise(
     *,
     fidelity: Sequence[FidelityScores],
     memorisation: Sequence[MemorisationScores],
+    shortcuts: Sequence[ShortcutScores],
     pictures: Sequence[Picture],
 ) -> RunSummary:
     """Gather what the stages measured."""
@@ -41,6 +43,7 @@ def summarise(
         difference=comparison.difference,
         difference_to_duplicates=comparison.difference_to_duplicates,
         data=_data_flow(run, record, folds),
+        shortcuts=tuple(shortcuts),
         arms=comparison.arms,
         fidelity=tuple(fidelity),
         memorisation=tuple(memorisation),
@@ -70,6 +73,7 @@ def _data_flow(run: RunDir, record: RunRecord, folds: Sequence[Fold]) -> DataFlo
         sequences=tuple(sorted(manifest["sequence"].unique())),
         planes=tuple(sorted(manifest["plane"].unique())),
         out=tuple(_rules(pd.read_csv(run.quarantine, dtype=str))),
+        review=tuple(_rules(pd.read_csv(run.review, dtype=str))),
         classes=tuple(_class_count(manifest, folds[0], diagnosis) for diagnosis in DIAGNOSES),
         exact_duplicates=ingested.exact_duplicates,
         near_duplicate_pairs=ingested.near_duplicate_pairs,
@@ -79,12 +83,12 @@ def _data_flow(run: RunDir, record: RunRecord, folds: Sequence[Fold]) -> DataFlo
     )
 
 
-def _rules(quarantine: pd.DataFrame) -> list[RuleCount]:
+def _rules(findings: pd.DataFrame) -> list[RuleCount]:
     return [
         RuleCount.model_validate(
             {"outcome": outcome, "rule": rule, "count": len(rows), "example": rows["detail"].iloc[0]}
         )
-        for (outcome, rule), rows in quarantine.groupby(["outcome", "rule"], sort=True)
+        for (outcome, rule), rows in findings.groupby(["outcome", "rule"], sort=True)
     ]
 
 

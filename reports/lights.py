@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from data_contracts.results import DataFlow, Difference, FidelityScores, MemorisationScores, RunSummary
+from data_contracts.results import DataFlow, Difference, FidelityScores, MemorisationScores, RunSummary, ShortcutScores
 from reports.numbers import count, percent, points, points_interval, slices, units
 from reports.wording import slices_of
 
@@ -37,7 +37,7 @@ def lights(summary: RunSummary) -> tuple[Light, ...]:
         utility_light(summary),
         diversity_light(summary.fidelity),
         copies_light(summary.memorisation),
-        data_light(summary.data, summary.difference),
+        data_light(summary.data, summary.difference, summary.shortcuts),
     )
 
 
@@ -112,8 +112,8 @@ def _excess(scores: MemorisationScores) -> float:
     return scores.n_near_copies / scores.n_generated - scores.held_out_real_near_copy_share
 
 
-def data_light(data: DataFlow, difference: Difference) -> Light:
-    """By the number of subjects of the rarer diagnosis, and whether subjects are known at all."""
+def data_light(data: DataFlow, difference: Difference, shortcuts: Sequence[ShortcutScores]) -> Light:
+    """By the number of subjects of the rarer diagnosis, whether subjects are known, and whether a shortcut is left."""
     fewest = min((c.subjects for c in data.classes), default=0)
     level: Level = "good" if fewest >= SUBJECTS_GOOD else "caution" if fewest >= SUBJECTS_CAUTION else "problem"
     reasons = [
@@ -123,8 +123,11 @@ def data_light(data: DataFlow, difference: Difference) -> Light:
     if not data.subjects_known:
         level = "caution" if level == "good" else level
         reasons.append("the source names no subjects")
-    refused = sum(rule.count for rule in data.out if rule.outcome == "refused")
-    reasons.append(f"{count(refused, 'file or slice', 'files or slices')} refused")
+    if any(scores.suspected and scores.what == "border" for scores in shortcuts):
+        level = "caution" if level == "good" else level
+        reasons.append("the edge of the images gives the diagnosis away")
+    refused = sum(rule.count for rule in data.out if rule.outcome == "quarantined")
+    reasons.append(f"{count(refused, 'file or slice', 'files or slices')} quarantined")
     reasons.append(
         f"{count(data.exact_duplicates, 'exact duplicate', 'exact duplicates')} kept on one side of the split"
     )
@@ -144,6 +147,6 @@ def rules() -> tuple[str, ...]:
         f"Copies is at best a caution where the median distance is under {TOO_CLOSE} of that of held-out real slices.",
         "Data quality takes the number of subjects of the rarer diagnosis.",
         f"Data quality is good from {SUBJECTS_GOOD}, a caution from {SUBJECTS_CAUTION}, a problem below.",
-        "Data quality is at best a caution where subjects are unknown.",
+        "Data quality is at best a caution where subjects are unknown, or the edge of the images tells the diagnosis.",
         "These limits are conventions of this report, not clinical standards.",
     )

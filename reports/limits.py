@@ -18,10 +18,16 @@ def limits(summary: RunSummary) -> tuple[str, ...]:
         f"Slices were reduced to {size}: small lesions and fine texture are lost.",
         "Each slice was judged alone, not as part of its scan.",
         "Training and test scans come from the same source: how the set does at another hospital is not known.",
-        "The diagnosis was taken from folder names and was not checked." if "folder" in data.label_rules else "",
+        _labels(data),
         "For research only: not a medical device, not for the diagnosis of any person.",
     )
     return tuple(text for text in found if text)
+
+
+def _labels(data: DataFlow) -> str:
+    told = {"folder": "folder names", "manifest": "a table", "participants": "participants.tsv", "dicom": "headers"}
+    places = [name for rule, name in told.items() if rule in data.label_rules]
+    return f"The diagnosis was taken from {' and '.join(places)} and was not checked." if places else ""
 
 
 def _folds(data: DataFlow) -> str:

@@ -10,6 +10,7 @@ from data_contracts.results import (
     FidelityScores,
     MemorisationScores,
     MetricSet,
+    ShortcutScores,
     TrainingRecord,
 )
 from reports.numbers import count, decimal, percent, percent_interval, plain_interval, points, slices, units
@@ -175,6 +176,32 @@ def kept_out_table(data: DataFlow) -> Table:
         for rule in data.out
     )
     return Table("Files or slices kept out, by reason.", ("Reason", "Outcome", "n", "First case"), rows)
+
+
+def review_table(data: DataFlow) -> Table:
+    """What is used although a person should look at it, by rule, with the first case of each."""
+    rows = tuple(
+        (rule_name(rule.rule), count(rule.count, "record", "records"), rule.example or "–") for rule in data.review
+    )
+    return Table("Used, and wants a look, by reason.", ("Reason", "n", "First case"), rows)
+
+
+def shortcuts_table(shortcuts: Sequence[ShortcutScores], *, known: bool) -> Table:
+    """How well the diagnosis is told without the brain, and by what."""
+    names = {"file_facts": "File and header", "border": "Corners and border, normalised"}
+    rows = tuple(
+        (
+            names[scores.what],
+            percent_interval(scores.balanced_accuracy),
+            percent(scores.chance_high),
+            f"{slices(scores.n_slices)} of {units(scores.n_subjects, known=known)}",
+            ", ".join(rule_name(name) for name in scores.telling) or "–",
+            "suspected" if scores.suspected else "not found",
+        )
+        for scores in shortcuts
+    )
+    columns = ("Looked at", "Balanced accuracy", "Shuffled diagnoses, upper end", "n", "What told most", "Shortcut")
+    return Table("A forest fitted on training slices that never sees the brain, on test slices.", columns, rows)
 
 
 def versions_table(versions: Mapping[str, str]) -> Table:

@@ -21,6 +21,7 @@ from data_contracts.results import (
     MetricSet,
     Picture,
     RunSummary,
+    ShortcutScores,
     TrainingRecord,
 )
 from reports.numbers import NBSP, count, count_interval, decimal, percent, points, slices, units
@@ -34,6 +35,13 @@ ARM_NAMES: Final = {
 }
 DIAGNOSIS_NAMES: Final = {TUMOUR: "tumour", NO_TUMOUR: "no tumour"}
 REFERENCE_NAMES: Final = {"real+classic": "no added slices", "real+classic+duplicates": "repeated copies"}
+LABEL_RULE_NAMES: Final = {
+    "mask": "the mask beside the image",
+    "folder": "the class folder",
+    "manifest": "the manifest table",
+    "participants": "participants.tsv",
+    "dicom": "a DICOM element",
+}
 METRIC_NAMES: Final = {"balanced_accuracy": "balanced accuracy", "auc": "AUC"}
 
 
@@ -207,12 +215,12 @@ def data_sentence(data: DataFlow) -> str:
 
 
 def kept_out_sentence(data: DataFlow) -> str:
-    """How much did not enter the study, refused and left out apart."""
-    total = {o: sum(rule.count for rule in data.out if rule.outcome == o) for o in ("refused", "left_out")}
+    """How much did not enter the study, quarantined and left out apart."""
+    total = {o: sum(rule.count for rule in data.out if rule.outcome == o) for o in ("quarantined", "left_out")}
     if not any(total.values()):
         return "Nothing was kept out."
     return (
-        f"Kept out: {count(total['refused'], 'file or slice', 'files or slices')} refused as unusable, "
+        f"Kept out: {count(total['quarantined'], 'file or slice', 'files or slices')} quarantined as unusable, "
         f"{total['left_out']:,} sound but outside what the study asks for."
     )
 
@@ -227,6 +235,46 @@ def duplicates_found(data: DataFlow) -> str:
         f"{count(near, 'pair of near-duplicates', 'pairs of near-duplicates')} were found; duplicates were always kept "
         "on the same side of the split, so that no slice is tested on that was learned from."
     )
+
+
+def review_sentence(data: DataFlow) -> str:
+    """How much is used although a person should look at it."""
+    total = sum(rule.count for rule in data.review)
+    if not total:
+        return "No slice is used that its quality control wants a person to look at."
+    return (
+        f"{count(total, 'scan or slice is', 'scans or slices are')} used although quality control wants a person to "
+        "look at them; review.csv in the run folder lists each."
+    )
+
+
+def label_sentence(data: DataFlow) -> str:
+    """Where the diagnoses came from."""
+    return f"Diagnosis from {' and from '.join(LABEL_RULE_NAMES.get(rule, rule) for rule in data.label_rules)}."
+
+
+def shortcut_reading(scores: ShortcutScores) -> str:
+    """Whether the diagnosis can be told without looking at the brain, with what it means where it can."""
+    found = (
+        f"{percent(scores.balanced_accuracy.estimate, 0)} balanced accuracy on {slices(scores.n_slices)} held out, "
+        f"95{NBSP}% interval {percent(scores.balanced_accuracy.low, 0)} to "
+        f"{percent(scores.balanced_accuracy.high, 0)}; shuffled diagnoses reach {percent(scores.chance_high, 0)}, "
+        f"guessing 50{NBSP}%"
+    )
+    if scores.what == "file_facts":
+        meaning = (
+            "The two diagnoses came by different roads: whatever looks at the raw files can tell them apart without "
+            "the brain, so normalisation must hide it."
+            if scores.suspected
+            else "No shortcut was found in the files themselves."
+        )
+        return f"From size, format and header alone: {found}. {meaning}"
+    meaning = (
+        "Even the normalised images give the diagnosis away at their edge: every accuracy on this page may be too high."
+        if scores.suspected
+        else "Nothing learned here can use the edge: no shortcut was found in it."
+    )
+    return f"From corners and border of the normalised images alone: {found}. {meaning}"
 
 
 def rule_name(rule: str) -> str:

@@ -24,6 +24,7 @@ from data_contracts.results import (
     Provenance,
     RuleCount,
     RunSummary,
+    ShortcutScores,
     TrainingRecord,
 )
 from reports.render import PICTURE_BUDGET, render
@@ -178,8 +179,8 @@ def build_summary(*, folds: int = 1, subjects_known: bool = True, **changes: obj
         ),
     )
     out = (
-        RuleCount(outcome="refused", rule="not_a_head", count=1, example="bright area 3 % of the frame, want 15 %"),
-        RuleCount(outcome="refused", rule="unreadable", count=2, example="the file ends after 312 bytes"),
+        RuleCount(outcome="quarantined", rule="not_a_head", count=1, example="bright area 3 % of the frame, want 15 %"),
+        RuleCount(outcome="quarantined", rule="unreadable", count=2, example="the file ends after 312 bytes"),
         RuleCount(outcome="left_out", rule="tumour_too_small", count=61, example="37 tumour pixels, want 0 or 100"),
     )
     data = DataFlow(
@@ -191,6 +192,7 @@ def build_summary(*, folds: int = 1, subjects_known: bool = True, **changes: obj
         sequences=("FLAIR",),
         planes=("axial",),
         out=out,
+        review=(RuleCount(outcome="review", rule="text_suspected", count=3, example="5 letters, want 2"),),
         classes=classes,
         exact_duplicates=4,
         near_duplicate_pairs=11,
@@ -210,6 +212,19 @@ def build_summary(*, folds: int = 1, subjects_known: bool = True, **changes: obj
         "difference": difference("real+classic", 0.021, 0.004, 0.038),
         "difference_to_duplicates": difference("real+classic+duplicates", 0.022, 0.002, 0.042),
         "data": data,
+        "shortcuts": tuple(
+            ShortcutScores(
+                what=what,
+                n_features=15,
+                n_slices=880,
+                n_subjects=56,
+                balanced_accuracy=estimate(0.61),
+                chance_high=0.58,
+                suspected=what == "file_facts",
+                telling=("file_bytes", "width"),
+            )
+            for what in ("file_facts", "border")
+        ),
         "arms": tuple(arm(name, *values[name]) for name in ARMS),
         "fidelity": tuple(s[0] for s in scores),
         "memorisation": tuple(s[1] for s in scores),
@@ -366,7 +381,7 @@ def test_hostile_text_is_shown_as_text(run_root: Path) -> None:
         source_digest="d",
     )
     plain = build_summary()
-    rule = RuleCount(outcome="refused", rule=HOSTILE, count=1, example=HOSTILE)
+    rule = RuleCount(outcome="quarantined", rule=HOSTILE, count=1, example=HOSTILE)
     summary = build_summary(
         provenance=provenance,
         warnings=(HOSTILE,),

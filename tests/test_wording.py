@@ -15,6 +15,7 @@ from data_contracts.results import (
     Picture,
     RuleCount,
     RunSummary,
+    ShortcutScores,
     TrainingRecord,
 )
 from reports import lights, numbers, wording
@@ -74,6 +75,7 @@ def data(**changes: object) -> DataFlow:
         "sequences": ("FLAIR",),
         "planes": ("axial",),
         "out": (),
+        "review": (),
         "classes": (),
         "exact_duplicates": 0,
         "near_duplicate_pairs": 0,
@@ -82,6 +84,20 @@ def data(**changes: object) -> DataFlow:
         "folds_drawn": 5,
     }
     return DataFlow.model_validate({**fields, **changes})
+
+
+def shortcut(**changes: object) -> ShortcutScores:
+    fields: dict[str, object] = {
+        "what": "border",
+        "n_features": 12,
+        "n_slices": 67,
+        "n_subjects": 61,
+        "balanced_accuracy": {"estimate": 0.734, "low": 0.65, "high": 0.81},
+        "chance_high": 0.6,
+        "suspected": False,
+        "telling": ("file_bytes",),
+    }
+    return ShortcutScores.model_validate({**fields, **changes})
 
 
 def classes(fewest: int) -> tuple[ClassCount, ...]:
@@ -301,13 +317,37 @@ def test_data_sentences() -> None:
     assert plain(wording.data_sentence(data())) == "1,786 files found; 1,722 slices of 109 subjects used."
     assert wording.kept_out_sentence(data()) == "Nothing was kept out."
     rules = (
-        RuleCount(outcome="refused", rule="unreadable", count=1, example=""),
+        RuleCount(outcome="quarantined", rule="unreadable", count=1, example=""),
         RuleCount(outcome="left_out", rule="tumour_too_small", count=1061, example=""),
     )
     assert plain(wording.kept_out_sentence(data(out=rules))) == (
-        "Kept out: 1 file or slice refused as unusable, 1,061 sound but outside what the study asks for."
+        "Kept out: 1 file or slice quarantined as unusable, 1,061 sound but outside what the study asks for."
     )
     assert wording.rule_name("tumour_too_small") == "tumour too small"
+
+
+def test_review_and_labels_are_said() -> None:
+    assert "No slice is used" in wording.review_sentence(data())
+    rules = tuple(RuleCount(outcome="review", rule=rule, count=2, example="") for rule in ("frame", "text"))
+    assert plain(wording.review_sentence(data(review=rules))).startswith("4 scans or slices are used although")
+    said = wording.label_sentence(data(label_rules=("folder", "mask")))
+    assert said == "Diagnosis from the class folder and from the mask beside the image."
+
+
+@pytest.mark.parametrize(
+    ("what", "suspected", "said"),
+    [
+        ("file_facts", True, "came by different roads"),
+        ("file_facts", False, "No shortcut was found in the files"),
+        ("border", True, "every accuracy on this page may be too high"),
+        ("border", False, "no shortcut was found in it"),
+    ],
+)
+def test_a_shortcut_is_read_with_its_numbers(what: str, suspected: bool, said: str) -> None:
+    text = plain(wording.shortcut_reading(shortcut(what=what, suspected=suspected)))
+    assert said in text
+    assert "73 % balanced accuracy on 67 slices held out, 95 % interval 65 % to 81 %" in text
+    assert "shuffled diagnoses reach 60 %, guessing 50 %" in text
 
 
 def test_duplicates_found_counts_both_kinds() -> None:
@@ -453,10 +493,17 @@ def test_copies_light_takes_the_worst(scores: tuple[MemorisationScores, ...], le
     [(50, True, "good"), (50, False, "caution"), (49, True, "caution"), (9, True, "problem"), (9, False, "problem")],
 )
 def test_data_light_counts_subjects_of_the_rarer_diagnosis(fewest: int, known: bool, level: str) -> None:
-    light = lights.data_light(data(classes=classes(fewest), subjects_known=known), UP)
+    light = lights.data_light(data(classes=classes(fewest), subjects_known=known), UP, ())
     assert light.level == level
     assert f"{fewest} of the rarer diagnosis" in light.why
     assert ("the source names no subjects" in light.why) != known
+
+
+def test_a_shortcut_at_the_edge_dims_the_data_light_and_one_in_the_files_does_not() -> None:
+    for what, level in (("border", "caution"), ("file_facts", "good")):
+        light = lights.data_light(data(classes=classes(60)), UP, (shortcut(what=what, suspected=True),))
+        assert light.level == level
+    assert lights.data_light(data(classes=classes(60)), UP, (shortcut(what="border"),)).level == "good"
 
 
 def test_every_light_has_a_rule_with_its_limit() -> None:
