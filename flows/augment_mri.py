@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from pipeline.scans.remote import is_remote
 from prefect import flow
 from prefect.runtime import flow_run
 
@@ -11,30 +12,38 @@ from flows import tasks
 from flows.config import ConfigError, RunRecord, load_config, new_run_record, require_free
 from pipeline.compute import best_compute
 from pipeline.run_dir import RunDir, read_record, write_record
-from pipeline.scans.sources import digest_of, list_files
+from pipeline.scans.ingest import fingerprint
 
 DEMO = "demo"  # in place of a source: the built-in head phantoms
 
 
 @flow(name="augment-mri", validate_parameters=True)
 def augment_mri(
-    source: str, out: str, *, preset: str = "quick", seed: int = 0, config: str | None = None, resume: bool = False
+    source: str,
+    out: str,
+    *,
+    preset: str = "quick",
+    seed: int = 0,
+    config: str | None = None,
+    key_file: str | None = None,
+    resume: bool = False,
 ) -> str:
     """Run the whole study of `source` into the run folder `out`; returns the verdict.
 
-    source: a folder of scans, or `demo` for the built-in phantoms. out: a new folder, in which `{date}` stands for
-    the scheduled day, so that a schedule does not meet its own earlier run. Raises ConfigError, ContractError or
+    source: a folder, table, archive or URL of scans, or `demo` for the built-in phantoms. out: a new folder, in which
+    `{date}` stands for the scheduled day, so that a schedule does not meet its own earlier run. key_file: names
+    subjects by its key (else by AUGMENT_MRI_KEY, else by numbers). Raises ConfigError, ContractError or
     TrainingFailed; what was finished by then stays and `resume` goes on from it.
     """
     root = dated(out)
     open_run(source=source, root=root, preset=preset, seed=seed, config=config, resume=resume)
-    scans = Path(source)
     if source == DEMO:
-        scans = root / "phantoms"
-        tasks.phantoms_task(root, scans)
-    tasks.ingest_task(root, scans)
+        tasks.phantoms_task(root, root / "phantoms")
+        source = str(root / "phantoms")
+    tasks.ingest_task(root, source, Path(key_file) if key_file else None)
     folds = tasks.split_task(root)
     tasks.normalise_task(root)
+    tasks.audit_task(root)
     for fold in folds:
         for diagnosis in DIAGNOSES:
             tasks.train_task(root, fold, diagnosis)
@@ -52,7 +61,7 @@ def open_run(*, source: str, root: Path, preset: str, seed: int, config: str | N
     run = RunDir(root)
     if not run.run_json.exists():
         require_free(root)
-    digest = DEMO if source == DEMO else digest_of(list_files(_existing(Path(source))).paths)
+    digest = DEMO if source == DEMO else fingerprint(_existing(source))
     record = new_run_record(preset=preset, seed=seed, config=study, source_digest=digest, compute=str(best_compute()))
     if not run.run_json.exists():
         try:
@@ -72,8 +81,8 @@ def open_run(*, source: str, root: Path, preset: str, seed: int, config: str | N
     return there
 
 
-def _existing(source: Path) -> Path:
-    if not source.exists():
+def _existing(source: str) -> str:
+    if not is_remote(source) and not Path(source).exists():
         raise ConfigError(f"the source {source} does not exist; name a folder of scans")
     return source
 

@@ -36,6 +36,16 @@ class Layout(StrEnum):
     AUTO = "auto"
     CLASSES = "classes"
     MASKS = "masks"
+    MANIFEST = "manifest"
+    BIDS = "bids"
+    DICOM = "dicom"
+
+
+SOURCE_HELP = "A folder, a .csv or .parquet table, a zip or tar archive, s3://bucket/..., dicomweb+http://..."
+Source = Annotated[str, typer.Argument(help=SOURCE_HELP)]
+KeyFile = Annotated[
+    Path | None, typer.Option(help="Names subjects by this key, in place of numbers; see --new-key of ingest.")
+]
 
 
 # Heavy imports stand inside the commands: `augment-mri --help` answers at once, and Prefect reads its
@@ -59,27 +69,32 @@ def demo(out: Out = Path("runs/demo"), seed: Seed = 0, resume: bool = False) -> 
 
 @app.command()
 def run(
-    source: Annotated[Path, typer.Argument(help="Folder of scans.")],
+    source: Source,
     out: Out,
     preset: Annotated[str, typer.Option(help="See `augment-mri presets`.")] = "quick",
     config: Annotated[Path | None, typer.Option(help="TOML file whose keys replace the preset's.")] = None,
     seed: Seed = 0,
+    key_file: KeyFile = None,
     resume: Annotated[bool, typer.Option(help="Go on with the same run in OUT.")] = False,
 ) -> None:
     """The whole study: read, normalise, train a GAN per class, sample, judge, classify, report."""
-    _study(source=str(source), out=out, preset=preset, seed=seed, config=config, resume=resume)
+    _study(source=source, out=out, preset=preset, seed=seed, config=config, resume=resume, key_file=key_file)
 
 
-def _study(*, source: str, out: Path, preset: str, seed: int, config: Path | None, resume: bool) -> None:
+def _study(
+    *, source: str, out: Path, preset: str, seed: int, config: Path | None, resume: bool, key_file: Path | None = None
+) -> None:
     with _private_prefect():
         from flows.augment_mri import augment_mri, dated, open_run
         from flows.progress import console
 
         root = dated(str(out))
-        toml = str(config) if config else None
+        toml, key = (str(path) if path else None for path in (config, key_file))
         # what is wrong with the call is said at once, before Prefect takes its ten seconds to start
         open_run(source=source, root=root, preset=preset, seed=seed, config=toml, resume=resume)
-        verdict = augment_mri(source=source, out=str(root), preset=preset, seed=seed, config=toml, resume=True)
+        verdict = augment_mri(
+            source=source, out=str(root), preset=preset, seed=seed, config=toml, key_file=key, resume=True
+        )
     console.print(f"Verdict: {verdict.replace('_', ' ')}. Report: {root / 'report.html'}", soft_wrap=True)
 
 
@@ -117,38 +132,51 @@ def phantom(
 
 @app.command()
 def ingest(
-    source: Annotated[Path, typer.Argument(help="Folder of scans.")],
-    out: Annotated[Path | None, typer.Option("--out", help="New folder for the dataset.")] = None,
-    layout: Annotated[Layout, typer.Option(help="Where the diagnosis stands.")] = Layout.AUTO,
+    source: Source,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the dataset, new or to renew.")] = None,
+    layout: Annotated[Layout | None, typer.Option(help="Where the diagnosis stands.")] = None,
+    channel: Annotated[
+        int | None, typer.Option(min=0, help="Which channel of a picture, or volume of a 4-D file; counted from 0.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file; its table `ingest` replaces single keys.")] = None,
+    key_file: KeyFile = None,
+    check: Annotated[bool, typer.Option(help="Dry run: say what would be used and what not; keep nothing.")] = False,
     locate: Annotated[str | None, typer.Option(help="Only say which file a record such as file-0117 is.")] = None,
     seed: Seed = 0,
 ) -> None:
-    """Read scans into a dataset: manifest, quarantine and decoded slices."""
-    import numpy as np
-
-    from flows.config import ConfigError, require_free
-    from flows.progress import console, stage
-    from pipeline.run_dir import RunDir
-    from pipeline.scans.deidentify import locate as locate_file
-    from pipeline.scans.ingest import IngestConfig
-    from pipeline.scans.ingest import ingest as ingest_scans
+    """Read scans into a dataset: manifest, quarantine, what wants a look, and decoded slices."""
+    from flows import dataset
+    from flows.config import ConfigError
+    from flows.progress import console
 
     if locate is not None:
-        typer.echo(locate_file(source, locate))
+        typer.echo(dataset.locate_file(source, locate))
         return
-    if out is None:
-        raise ConfigError("say where the dataset goes, with --out")
-    require_free(out)
-    dataset = RunDir(out)
-    with stage("Read the scans", "files") as update:
-        ingested = ingest_scans(
-            source=source,
-            out=dataset,
-            config=IngestConfig(layout=layout.value),
-            rng=np.random.default_rng(seed),
-            progress=update,
-        )
-    console.print(f"{ingested.files_found} files found. Manifest: {dataset.manifest}; refusals: {dataset.quarantine}")
+    if out is None and not check:
+        raise ConfigError("say where the dataset goes with --out, or only look with --check")
+    chosen = dataset.ingest_config(file=config, layout=layout.value if layout else None, channel=channel)
+    if check:
+        findings = dataset.check(source=source, config=chosen, key_file=key_file, seed=seed)
+        typer.echo("\n".join(findings.lines))
+        if not findings.sound:
+            raise typer.Exit(BROKEN_CONTRACT)
+        return
+    said = dataset.make(source=source, out=out, config=chosen, key_file=key_file, seed=seed)
+    console.print(said, soft_wrap=True)
+
+
+@app.command()
+def deidentify(
+    source: Annotated[Path, typer.Argument(help="Folder of DICOM files.")],
+    out: Out,
+    key_file: KeyFile = None,
+    new_key: Annotated[Path | None, typer.Option(help="Write a new key to this file first, and use it.")] = None,
+) -> None:
+    """Copy MR DICOM files with nothing in them that identifies: an allow-list, keyed names, shifted dates."""
+    from flows import dataset
+    from flows.progress import console
+
+    console.print(dataset.deidentify(source=source, out=out, key_file=key_file, new_key=new_key), soft_wrap=True)
 
 
 @app.command()

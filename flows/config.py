@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata, resources
 from pathlib import Path
 
+from pipeline.evidence.shortcuts import ShortcutConfig
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.evidence.utility import UtilityConfig
@@ -52,6 +53,7 @@ class StudyConfig(BaseModel):
     split: SplitConfig = SplitConfig()
     normalise: NormaliseConfig = NormaliseConfig()
     gan: GanConfig = GanConfig()
+    shortcuts: ShortcutConfig = ShortcutConfig()
     fidelity: FidelityConfig = FidelityConfig()
     utility: UtilityConfig = UtilityConfig()
     phantoms: PhantomsConfig = PhantomsConfig()  # of `augment-mri demo` alone

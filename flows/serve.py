@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from flows.config import PRESETS, ConfigError
 from flows.progress import console
+from pipeline.scans.remote import is_remote
 
 HOST = "127.0.0.1"  # patients' data: the server never listens to the network
 START_SECONDS = 120.0
@@ -66,7 +67,8 @@ def _check(*, port: int, cron: str, timezone: str, nightly: Mapping[str, str]) -
         raise ConfigError(f"there is no time zone {timezone!r}; name one such as Europe/Zagreb") from error
     if nightly["preset"] not in PRESETS:
         raise ConfigError(f"there is no preset {nightly['preset']!r}; choose one of {', '.join(PRESETS)}")
-    if nightly["source"] != "demo" and not Path(nightly["source"]).exists():
+    source = nightly["source"]
+    if source != "demo" and not is_remote(source) and not Path(source).exists():
         raise ConfigError(f"the nightly source {nightly['source']} does not exist; name a folder of scans")
     with socket.socket() as probe:
         if probe.connect_ex((HOST, port)) == 0:

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pipeline.evidence.shortcuts import audit
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data_contracts.manifest import DIAGNOSES
-from data_contracts.results import FidelityScores, MemorisationScores, UtilityComparison
+from data_contracts.results import FidelityScores, MemorisationScores, ShortcutScores, UtilityComparison
 from data_contracts.splits import Fold, Splits
 from data_contracts.violations import ContractError, Violation
 from flows import pictures, progress
@@ -30,6 +31,7 @@ from pipeline.evidence.features import RandomFeatures, standardise
 from pipeline.export.gate import Screened, screen
 from pipeline.formats.synthetic import MANIFEST_NAME, read_synthetic, write_synthetic
 from pipeline.run_dir import RunDir, read_record, write_json, write_record, write_table
+from pipeline.scans.deidentify import read_key
 from pipeline.scans.ingest import ingest
 from pipeline.scans.normalise import normalise
 from pipeline.scans.phantom import write_phantoms
@@ -75,15 +77,21 @@ def phantoms_task(root: Path, out: Path) -> None:
 
 
 @task(name="ingest", cache_policy=NO_CACHE)
-def ingest_task(root: Path, source: Path) -> None:
-    """Source -> manifest, quarantine and decoded slices."""
+def ingest_task(root: Path, source: str, key_file: Path | None = None) -> None:
+    """Source -> manifest, facts, quarantine, what wants a look, and decoded slices."""
     run = RunDir(root)
     if run.manifest.exists():
         return
     record = _record(run)
-    rng = np.random.default_rng(_seed(record.seed, "ingest"))
-    with progress.stage("Read the scans", "files") as update:
-        ingest(source=source, out=run, config=record.config.ingest, rng=rng, progress=update)
+    with progress.stage("Read the scans", "scans") as update:
+        ingest(
+            source=source,
+            out=run,
+            config=record.config.ingest,
+            seed=_seed(record.seed, "ingest"),
+            key=read_key(key_file),
+            progress=update,
+        )
 
 
 @task(name="split", cache_policy=NO_CACHE)
@@ -112,6 +120,26 @@ def normalise_task(root: Path) -> None:
             config=_record(run).config.normalise,
             progress=update,
         )
+
+
+@task(name="audit shortcuts", cache_policy=NO_CACHE)
+def audit_task(root: Path) -> None:
+    """Can the diagnosis be told from the files, or from the edge of the normalised images?"""
+    run = RunDir(root)
+    path = run.metric("shortcuts.json")
+    if path.exists():
+        return
+    record = _record(run)
+    with progress.stage("Look for shortcuts"):
+        scores = audit(
+            facts=pd.read_parquet(run.facts),
+            images=lambda fold: np.load(run.normalised(fold), mmap_mode="r"),
+            manifest=pd.read_parquet(run.manifest),
+            splits=read_record(run.splits, Splits),
+            config=record.config.shortcuts,
+            seed=_seed(record.seed, "shortcuts"),
+        )
+    write_json(path, [one.model_dump(mode="json") for one in scores])
 
 
 @task(name="train", cache_policy=NO_CACHE)
@@ -333,6 +361,9 @@ def report_task(root: Path) -> None:
             run,
             fidelity=[FidelityScores.model_validate(scores) for scores in judged["fidelity"]],
             memorisation=[MemorisationScores.model_validate(scores) for scores in judged["memorisation"]],
+            shortcuts=[
+                ShortcutScores.model_validate(one) for one in json.loads(run.metric("shortcuts.json").read_bytes())
+            ],
             pictures=pictures.draw_all(run, folds, DIAGNOSES, pd.read_parquet(run.manifest)),
         )
         write_record(run.summary, summary)

@@ -69,7 +69,7 @@ def ingest(
     out: RunDir,
     config: IngestConfig,
     seed: int,
-    progress: Callable[[int, int], None],
+    progress: Callable[[int, int], None] | None = None,
     key: bytes | None = None,
 ) -> IngestRecord:
     """Read `source` into `out`: slices, quarantine.csv, review.csv, facts.parquet, ingest.json, manifest.parquet last.
@@ -83,7 +83,7 @@ def ingest(
     inputs = IngestInputs(
         source_digest=fingerprint(source),
         code_digest=_code_digest(),
-        key_check="" if pseudonyms is None else pseudonyms.check,
+        key_check="" if pseudonyms is None else pseudonyms.folder("key check"),
         seed=seed,
         config=config,
     )
@@ -203,7 +203,7 @@ def _read_all(
     config: IngestConfig,
     features: Path,
     findings: Findings,
-    progress: Callable[[int, int], None],
+    progress: Callable[[int, int], None] | None,
 ) -> tuple[list[Slice], int]:
     """Every admitted slice, its pixels and features on disk; and how many slices were decoded."""
     slices: list[Slice] = []
@@ -220,7 +220,8 @@ def _read_all(
                 findings.rows += result.findings
                 decoded += result.decoded
                 file.write(result.features.tobytes())
-            progress(done, len(units))
+            if progress:
+                progress(done, len(units))
     return slices, decoded
 
 
