@@ -1,140 +1,164 @@
-"""Finding the files of a source, and what their places and names say: diagnosis, subject, sequence, mask.
+"""Listing a source: a folder, a manifest table, a BIDS data set, archives; and which file is the mask of which.
 
 Names are read here and go no further: what leaves are pseudonyms, words of the contracts, and keys held in memory.
 """
 
 import hashlib
-import os
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.violations import ContractError, Violation
-from pipeline.formats.dicom import DICOM_MARK, is_dicom
+from pipeline.formats.dicom import is_dicom
+from pipeline.formats.dicom_pixels import DICOM_MARK
 from pipeline.formats.nifti import is_nifti
 from pipeline.formats.raster import is_raster
 from pipeline.formats.scan import guess_sequence
+from pipeline.scans import bids, names, tables, walk
+from pipeline.scans.candidates import Candidate, Declared, Listing
 
-_SIDECARS: Final = frozenset((
-    ".bval", ".bvec", ".css", ".csv", ".db", ".doc", ".docx", ".htm", ".html", ".ini", ".js", ".json", ".log",
-    ".md", ".npy", ".npz", ".pdf", ".py", ".rst", ".sh", ".toml", ".tsv", ".txt", ".xls", ".xlsx", ".xml", ".yaml",
-    ".yml",
-))  # fmt: skip
-_SIDECAR_NAMES: Final = frozenset((
-    "changes", "copying", "dicomdir", "license", "licence", "readme",
-))  # fmt: skip
-_TUMOUR_NAMES: Final = frozenset((
-    "yes", "tumour", "tumours", "tumor", "tumors", "glioma", "gliomas", "glioma_tumour", "glioma_tumor",
-    "meningioma", "meningiomas", "meningioma_tumour", "meningioma_tumor", "pituitary", "pituitary_tumour",
-    "pituitary_tumor", "lesion", "lesions", "positive", "abnormal", "glioblastoma", "gbm", "metastasis",
-    "metastases", "brain_tumour", "brain_tumor", "cancer",
-))  # fmt: skip
-_NO_TUMOUR_NAMES: Final = frozenset((
-    "no", "no_tumour", "no_tumor", "no_tumours", "no_tumors", "notumour", "notumor", "non_tumour", "non_tumor",
-    "healthy", "normal", "control", "controls", "negative", "no_lesion",
-))  # fmt: skip
-# folders that sort files without naming a subject
-_NEUTRAL_NAMES: Final = frozenset((
-    "anat", "data", "dataset", "dicom", "image", "images", "img", "imgs", "jpeg", "jpg", "masks", "mri", "nifti",
-    "png", "scans", "slices", "test", "testing", "tif", "tiff", "train", "training", "val", "validation",
-))  # fmt: skip
-_MASK_NAME: Final = re.compile(r"(.+)[_-](?:mask|seg)$", re.IGNORECASE)
+__all__ = ("Candidate", "Declared", "Listing", "SourceFile", "digest_of", "kind_of", "list_source", "pair_masks")
 
-
-@dataclass(frozen=True)
-class Listing:
-    """Files in the order that numbers them, and how many hidden files and sidecars were passed over."""
-
-    paths: tuple[Path, ...]
-    skipped: int
+_SLICE_INDEX: Final = "slice_index.csv"  # heights, read by `positions`
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One listed file. `path` and `relative` name things of the source: for memory only."""
+    """One listed file. `path`, `relative` and what is `declared` name things of the source: for memory only."""
 
     record: str
-    path: Path
-    relative: PurePosixPath
+    path: Path = field(repr=False)
+    relative: PurePosixPath = field(repr=False)
     kind: str  # raster, nifti, dicom or unknown
     source_sequence: str = "unknown"  # what the name of the source itself says of all its files
+    declared: Declared | None = None
+    refused: tuple[str, str] | None = None
+    wrapper: int = 0  # leading folders that name nobody, see Candidate
+
+    @property
+    def class_folder(self) -> str | None:
+        """Class of the nearest class folder above the file, or None."""
+        return next((d for d in map(names.class_of, reversed(self.relative.parent.parts)) if d), None)
 
     @property
     def diagnosis(self) -> str | None:
-        """Class of the nearest class folder above the file, or None."""
-        return next((d for d in map(_class_of, reversed(self.relative.parent.parts)) if d), None)
+        """What a table says, else the class folder, or None."""
+        return self.declared.diagnosis if self.declared and self.declared.diagnosis else self.class_folder
 
     @property
     def subject(self) -> str | None:
-        """BIDS `sub-XX`, else the folder that holds the file, class folders left out of its path; None where that
-        folder is the root or a class folder.
-        """
-        bids = re.search(r"(?:^|[/_-])(sub-[A-Za-z0-9]+)", self.relative.as_posix())
-        if bids:
-            return bids[1]
-        folders = list(self.relative.parent.parts)
-        while folders and folders[-1].lower() in _NEUTRAL_NAMES:
-            folders.pop()
-        if not folders or _class_of(folders[-1]):
-            return None
-        return "/".join(folder for folder in folders if not _class_of(folder))
+        """Who a table names, else the path (`names.subject_of`); None where neither names anybody."""
+        if self.declared and self.declared.subject:
+            return self.declared.subject
+        return names.subject_of(self.relative, self.wrapper)
+
+    @property
+    def stack(self) -> str | None:
+        """Key of the exam that pictures of a subject belong to: two exams of a patient are not one stack of slices."""
+        subject = self.subject
+        return None if subject is None else f"{subject}/{names.stack_of(self.relative.parent.parts[self.wrapper :])}"
 
     @property
     def stem(self) -> str:
         """Name without its extension; `.nii.gz` is one extension."""
-        return re.sub(r"\.nii\.gz$|\.[^.]*$", "", self.relative.name, flags=re.IGNORECASE)
+        return names.stem_of(self.relative.name)
 
     @property
     def mask_of(self) -> str | None:
-        """Stem of what this file is the mask of, by its name; None for an image."""
-        named = _MASK_NAME.match(self.stem)
-        return named[1] if named and self.kind != "dicom" else None
+        """Stem of what this file is the mask of, by its name, "" for all of its folder; None for an image."""
+        if self.declared is not None:
+            if self.declared.is_mask:
+                return self.stem  # its owners name it, not it them
+            if self.declared.diagnosis or self.declared.mask:
+                return None
+        return names.mask_owner(self.stem) if self.kind != "dicom" else None
 
     @property
     def sequence(self) -> str:
-        """Sequence by the file's name, the folders above it, or the source."""
+        """Sequence by a table, the file's name, the folders above it, or the source."""
+        if self.declared and self.declared.sequence:
+            return self.declared.sequence
+        of_bids = names.bids_name(self.stem)
+        if of_bids and of_bids.sequence != "unknown":
+            return of_bids.sequence
         named = guess_sequence(self.stem, *reversed(self.relative.parent.parts))
         return self.source_sequence if named == "unknown" else named
 
 
-def _class_of(folder: str) -> str | None:
-    name = re.sub(r"[\s-]+", "_", folder.strip().lower())
-    return TUMOUR if name in _TUMOUR_NAMES else NO_TUMOUR if name in _NO_TUMOUR_NAMES else None
+def list_source(source: Path, *, layout: str = "auto", column: str = "", scratch: Path | None = None) -> Listing:
+    """Every candidate of a source, sorted by relative path.
 
-
-def list_files(source: Path) -> Listing:
-    """Every image candidate below `source`, sorted by relative path; links are followed, each folder once.
-
-    Raises ContractError where `source` is missing, no folder, or empty.
+    source: a folder (links are followed, each folder once), a manifest table, the folder of a BIDS data set, a zip or
+    tar file, or one image. layout: as in LabelConfig; auto sees tables and BIDS by themselves. column: of the diagnosis
+    in participants.tsv. scratch: an empty folder into which archives are unpacked, each below its number; members are
+    listed below their archive (`batch.zip/yes/1.png`). Without it archives are listed as the files they are.
+    Raises ContractError where the source is missing, empty, no source at all, or where a table breaks its contract.
     """
     if not source.exists():
-        raise ContractError([Violation("source", "missing", f"{source} does not exist; give the folder of the images")])
-    if not source.is_dir():
-        raise ContractError([Violation("source", "no_folder", f"{source} is a file; give the folder that holds it")])
-    paths, skipped, seen = [], 0, set()
-    for folder, folders, names in os.walk(source, followlinks=True):
-        here = Path(folder).resolve()
-        if here in seen:
-            folders.clear()
-            continue
-        seen.add(here)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        wanted = [name for name in names if not _is_sidecar(name)]
-        skipped += len(names) - len(wanted)
-        paths += [Path(folder) / name for name in wanted]
-    if not paths:
-        raise ContractError(
-            [Violation("source", "empty", f"{source} holds no image file; give the folder of the images")]
-        )
-    return Listing(tuple(sorted(paths, key=lambda path: path.relative_to(source).as_posix())), skipped)
+        raise _broken("missing", f"{source} does not exist; give the folder of the images")
+    table = _table_of(source, layout)
+    if table is not None:
+        listing = walk.of_table(table)
+    elif source.is_dir():
+        listing = _of_folder(source, layout, column, scratch)
+    else:
+        listing = _of_file(source, scratch)
+    if not listing.candidates:
+        raise _broken("empty", f"{source} holds no image file; give the folder of the images")
+    ordered = sorted(listing.candidates, key=lambda candidate: candidate.relative.as_posix())
+    wrapper = walk.wrapper_of(ordered)
+    return replace(listing, candidates=tuple(replace(candidate, wrapper=wrapper) for candidate in ordered))
 
 
-def _is_sidecar(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _SIDECAR_NAMES or Path(name).suffix.lower() in _SIDECARS
+def _broken(rule: str, detail: str) -> ContractError:
+    return ContractError([Violation("source", rule, detail)])
+
+
+def _table_of(source: Path, layout: str) -> Path | None:
+    """The manifest of a source: the file itself or, where the layout asks for one, `manifest.*` in the folder."""
+    if source.is_file():
+        if source.suffix.lower() in tables.TABLES:
+            return source
+    elif layout == "manifest":
+        found = [source / f"manifest{suffix}" for suffix in tables.TABLES if (source / f"manifest{suffix}").is_file()]
+        if len(found) == 1:
+            return found[0]
+    if layout == "manifest":
+        wanted = f"{source} is no .csv, .tsv or .parquet table, and holds no single one that is named manifest"
+        raise _broken("no_manifest", wanted)
+    return None
+
+
+def _of_folder(source: Path, layout: str, column: str, scratch: Path | None) -> Listing:
+    if layout == "bids" and not bids.is_bids(source):
+        raise _broken("no_bids", f"{source} needs folders sub-* and {bids.DESCRIPTION} or {bids.PARTICIPANTS}")
+    walked = walk.walked(source, PurePosixPath())
+    if layout in {"auto", "bids"} and bids.is_bids(source):
+        table = source / bids.PARTICIPANTS
+        participants = tables.read_participants(table, column) if table.is_file() else None
+        declared = bids.declare(walked.candidates, participants)
+        if participants is None:
+            return replace(walked, candidates=tuple(declared))
+        return replace(walked, candidates=tuple(declared), tables=(table,), notes=participants.notes)
+    unpacked = walked if scratch is None else walk.with_members(walked, scratch)
+    return replace(unpacked, candidates=tuple(map(_tumour_masks_only, unpacked.candidates)))
+
+
+def _of_file(source: Path, scratch: Path | None) -> Listing:
+    alone = Candidate(source, PurePosixPath(source.name))
+    if walk.is_archive_file(source):
+        return Listing((alone,), 0) if scratch is None else walk.with_members(Listing((alone,), 0), scratch)
+    if kind_of(source) == "unknown":
+        raise _broken("no_folder", f"{source} is no image, table or archive; give the folder of the images")
+    return Listing((alone,), 0)
+
+
+def _tumour_masks_only(candidate: Candidate) -> Candidate:
+    if candidate.refused is None and names.is_other_mask(names.stem_of(candidate.relative.name)):
+        return replace(candidate, refused=("not_a_tumour_mask", "a mask of brain, face or tissue, by its name"))
+    return candidate
 
 
 def kind_of(path: Path) -> str:
@@ -153,44 +177,73 @@ def kind_of(path: Path) -> str:
     return "dicom" if is_dicom(head) else "unknown"
 
 
-def digest_of(paths: Iterable[Path]) -> str:
-    """Hex SHA-256 over the size and bytes of each file in turn; a file that cannot be opened counts as empty."""
+def digest_of(source: Path, *, layout: str = "auto") -> str:
+    """Hex SHA-256 over name, size and bytes of all that is listed, and of the tables that tell of it.
+
+    A file that moves from one class folder to the other is a change. Archives count as the files they are, and what
+    cannot be opened as empty. Raises ContractError as `list_source` does.
+    """
+    listing = list_source(source, layout=layout)
+    told = [*listing.tables, source / _SLICE_INDEX, source.resolve().parent / _SLICE_INDEX]
+    files = [(candidate.relative.as_posix(), candidate.path) for candidate in listing.candidates]
     digest = hashlib.sha256()
-    for path in paths:
+    for name, path in files + [(path.name, path) for path in told]:
+        inner, size = b"", 0
         try:
-            with path.open("rb") as file:
-                inner = hashlib.file_digest(file, "sha256").digest()
-            size = path.stat().st_size
+            if path.is_file():  # a pipe would wait for ever
+                with path.open("rb") as file:
+                    inner, size = hashlib.file_digest(file, "sha256").digest(), path.stat().st_size
         except OSError:
-            size, inner = 0, b""
-        digest.update(size.to_bytes(8, "big") + inner)
+            inner, size = b"", 0
+        for part in (name.encode(errors="surrogateescape"), inner):
+            digest.update(len(part).to_bytes(8, "big") + part)
+        digest.update(size.to_bytes(8, "big"))
     return digest.hexdigest()
 
 
 def pair_masks(files: Sequence[SourceFile]) -> tuple[dict[Path, SourceFile], list[SourceFile]]:
     """The mask of each image (of each folder, for a DICOM series), and the masks that belong to nothing.
 
-    `X_mask` or `X_seg` belongs to `X` beside it, whatever their extensions; a NIfTI mask also to a folder `X` of DICOM
-    beside it, or else, as in BraTS, to every volume beside it whose name begins with `X`.
+    A table's word goes first. `X_mask` or `X_seg` belongs to `X` beside it, whatever their extensions; a NIfTI mask
+    also to a folder `X` of DICOM beside it, or else, as in BraTS, to every volume beside it whose name begins with `X`.
+    One that is called no more than `seg` or `mask` belongs to all volumes beside it, or to the one picture.
     """
+    files = [file for file in files if file.refused is None]
+    of_path = {file.path: file for file in files}
+    images = [file for file in files if file.mask_of is None]
     beside: dict[Path, dict[str, list[SourceFile]]] = defaultdict(lambda: defaultdict(list))
-    for file in files:
-        if file.mask_of is None:
-            beside[file.path.parent][file.stem].append(file)
-    dicom_folders = {file.path.parent for file in files if file.kind == "dicom"}
+    for image in images:
+        beside[image.path.parent][image.stem].append(image)
+    dicom_folders = {file.path.parent for file in images if file.kind == "dicom"}
     masks: dict[Path, SourceFile] = {}
     orphans = []
     for mask in files:
-        stem = mask.mask_of
-        if stem is None:
+        if mask.mask_of is None or (mask.declared is not None and mask.declared.is_mask):
             continue
-        folder = mask.path.parent
-        owners = [image.path for image in beside[folder].get(stem, ()) if image.kind == mask.kind]
-        if not owners and mask.kind == "nifti":
-            family = [other for other in beside[folder] if other.startswith((f"{stem}_", f"{stem}-"))]
-            volumes = [image.path for other in family for image in beside[folder][other] if image.kind == "nifti"]
-            owners = [folder / stem] if folder / stem in dicom_folders else volumes
+        owners = _owners(mask, mask.mask_of, beside[mask.path.parent], dicom_folders)
         masks.update(dict.fromkeys(owners, mask))
         if not owners:
             orphans.append(mask)
+    for image in images:
+        named = of_path.get(image.declared.mask) if image.declared and image.declared.mask else None
+        if named is not None:
+            masks[image.path.parent if image.kind == "dicom" else image.path] = named
+    used = {mask.path for mask in masks.values()}
+    orphans += [file for file in files if file.declared and file.declared.is_mask and file.path not in used]
     return masks, orphans
+
+
+def _owners(
+    mask: SourceFile, stem: str, beside: Mapping[str, list[SourceFile]], dicom_folders: set[Path]
+) -> list[Path]:
+    """Paths of the images that a mask is of, by its name."""
+    alike = [image.path for images in list(beside.values()) for image in images if image.kind == mask.kind]
+    if not stem:
+        return alike if mask.kind == "nifti" or len(alike) == 1 else []
+    owners = [image.path for image in beside.get(stem, ()) if image.kind == mask.kind]
+    if owners or mask.kind != "nifti":
+        return owners
+    if mask.path.parent / stem in dicom_folders:
+        return [mask.path.parent / stem]
+    family = [other for other in beside if other.startswith((f"{stem}_", f"{stem}-"))]
+    return [image.path for other in family for image in beside[other] if image.kind == "nifti"]
