@@ -214,9 +214,10 @@ def _code(value: str, meaning: str) -> Dataset:
 
 
 def _decode(data: Dataset) -> NDArray[Any]:
-    """Stored pixel values ([frames,] rows, columns) with the bits above BitsStored as the sign says, or 0.
+    """Stored pixel values ([frames,] rows, columns).
 
-    Old writers kept overlays in those bits (PS3.5, 8.1.1), and anything else may be there.
+    The decoder sets the bits above BitsStored to the sign or to 0: old writers kept overlays there (PS3.5, 8.1.1),
+    and anything else may be there.
     """
     frames = int(_value(data, "NumberOfFrames") or 1)
     if int(data.Rows) * int(data.Columns) * frames > LARGEST_PIXELS:
@@ -230,11 +231,10 @@ def _decode(data: Dataset) -> NDArray[Any]:
     source.file_meta = FileMetaDataset()
     source.file_meta.TransferSyntaxUID = _syntax(data)
     pixels = pixel_array(source)
-    unused = 8 * pixels.dtype.itemsize - int(data.BitsStored)
-    lowest = data.get("HighBit", data.BitsStored - 1) == data.BitsStored - 1
-    if data.BitsAllocated not in {8, 16, 32} or unused < 0 or not lowest:
+    lowest = int(data.get("HighBit", data.BitsStored - 1)) == data.BitsStored - 1
+    if data.BitsAllocated not in {8, 16, 32} or data.BitsStored > data.BitsAllocated or not lowest:
         raise Unreadable("unreadable", f"{data.BitsStored} of {data.BitsAllocated} bits, or not in the lowest bits")
-    return (pixels << unused) >> unused
+    return pixels
 
 
 def _syntax(data: Dataset) -> UID:
