@@ -126,12 +126,31 @@ def test_archives_open_below_their_name(tmp_path: Path) -> None:
     assert whole["a.zip/yes/1.png"].read_bytes() == PNG + b"a.zip"
     assert whole["a.zip/yes/1.png"].is_relative_to(tmp_path / "scratch" / "1")
     assert whole["b.zip/yes/1.png"].is_relative_to(tmp_path / "scratch" / "2")
-    assert listing.skipped == 4
+    assert listing.skipped == 2  # the notes; what is hidden in an archive is no member
     assert len(listing.candidates) == 4  # and the one that would have left its folder
     assert not (tmp_path / "scratch" / "escaped.png").exists()
     assert names_of(list_source(tmp_path / "in")) == ["a.zip", "b.zip", "no/1.png"]
     alone = list_source(tmp_path / "in" / "a.zip", scratch=tmp_path / "other")
     assert names_of(alone) == ["a.zip/yes/1.png"]
+
+
+def test_masks_find_their_images_inside_an_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("p1/1.png", "p1/1_mask.png", "p2/1.png", "p2/2.png", "p2/2_mask.png"):
+            archive.writestr(name, PNG + name.encode())
+    files = described(list_source(tmp_path / "a.zip", scratch=tmp_path / "scratch"))
+    masks, orphans = pair_masks(list(files.values()))
+    found = {name: masks[file.path].relative.as_posix() for name, file in files.items() if file.path in masks}
+    assert found == {"a.zip/p1/1.png": "a.zip/p1/1_mask.png", "a.zip/p2/2.png": "a.zip/p2/2_mask.png"}
+    assert not orphans
+
+
+def test_a_volume_mask_belongs_to_every_file_of_a_series(tmp_path: Path) -> None:
+    put(tmp_path, "doe/1", "doe/2", "roe/1", content=bytes(128) + b"DICM")
+    volume(tmp_path / "doe_mask.nii.gz")
+    files = described(list_source(tmp_path))
+    masks, _ = pair_masks(list(files.values()))
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in masks) == ["doe/1", "doe/2"]
 
 
 def test_a_broken_archive_is_refused_and_stops_nothing(tmp_path: Path) -> None:

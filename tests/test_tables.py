@@ -245,6 +245,11 @@ def test_participants_by_the_first_column_with_a_known_word(tmp_path: Path) -> N
     assert note.detail == "diagnosis by column dx; glioma is tumour: 1, healthy is no_tumour: 1, other words or none: 1"
 
 
+def test_presence_says_nothing_in_a_column_of_groups(tmp_path: Path) -> None:
+    text = "participant_id\tgroup\nsub-01\tglioma\nsub-02\t1\nsub-03\tno\n"
+    assert read_participants(people(tmp_path, text)).diagnoses == {"sub-01": "tumour", "sub-02": None, "sub-03": None}
+
+
 def test_depression_is_no_tumour_word(tmp_path: Path) -> None:
     found = read_participants(people(tmp_path, "participant_id\tgroup\nsub-01\tcontrol\nsub-02\tdepr\n"))
     assert found.diagnoses == {"sub-01": "no_tumour", "sub-02": None}

@@ -178,7 +178,7 @@ def kind_of(path: Path) -> str:
 
 
 def digest_of(source: Path, *, layout: str = "auto") -> str:
-    """Hex SHA-256 over name, size and bytes of all that is listed, and of the tables that tell of it.
+    """Hex SHA-256 over name and bytes of all that is listed, and of the tables that tell of it.
 
     A file that moves from one class folder to the other is a change. Archives count as the files they are, and what
     cannot be opened as empty. Raises ContractError as `list_source` does.
@@ -188,62 +188,64 @@ def digest_of(source: Path, *, layout: str = "auto") -> str:
     files = [(candidate.relative.as_posix(), candidate.path) for candidate in listing.candidates]
     digest = hashlib.sha256()
     for name, path in files + [(path.name, path) for path in told]:
-        inner, size = b"", 0
-        try:
-            if path.is_file():  # a pipe would wait for ever
-                with path.open("rb") as file:
-                    inner, size = hashlib.file_digest(file, "sha256").digest(), path.stat().st_size
-        except OSError:
-            inner, size = b"", 0
-        for part in (name.encode(errors="surrogateescape"), inner):
+        for part in (name.encode(errors="surrogateescape"), _digest_of_bytes(path)):
             digest.update(len(part).to_bytes(8, "big") + part)
-        digest.update(size.to_bytes(8, "big"))
     return digest.hexdigest()
 
 
+def _digest_of_bytes(path: Path) -> bytes:
+    try:
+        if path.is_file():  # a pipe would wait for ever
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        pass
+    return b""
+
+
 def pair_masks(files: Sequence[SourceFile]) -> tuple[dict[Path, SourceFile], list[SourceFile]]:
-    """The mask of each image (of each folder, for a DICOM series), and the masks that belong to nothing.
+    """The mask of each image, by the image's path (each file of a DICOM series), and the masks that belong to nothing.
 
     A table's word goes first. `X_mask` or `X_seg` belongs to `X` beside it, whatever their extensions; a NIfTI mask
     also to a folder `X` of DICOM beside it, or else, as in BraTS, to every volume beside it whose name begins with `X`.
     One that is called no more than `seg` or `mask` belongs to all volumes beside it, or to the one picture.
     """
     files = [file for file in files if file.refused is None]
-    of_path = {file.path: file for file in files}
     images = [file for file in files if file.mask_of is None]
-    beside: dict[Path, dict[str, list[SourceFile]]] = defaultdict(lambda: defaultdict(list))
+    # by place in the source: members of an archive lie elsewhere
+    beside: dict[PurePosixPath, dict[str, list[SourceFile]]] = defaultdict(lambda: defaultdict(list))
     for image in images:
-        beside[image.path.parent][image.stem].append(image)
-    dicom_folders = {file.path.parent for file in images if file.kind == "dicom"}
+        beside[image.relative.parent][image.stem].append(image)
     masks: dict[Path, SourceFile] = {}
     orphans = []
     for mask in files:
         if mask.mask_of is None or (mask.declared is not None and mask.declared.is_mask):
             continue
-        owners = _owners(mask, mask.mask_of, beside[mask.path.parent], dicom_folders)
-        masks.update(dict.fromkeys(owners, mask))
+        owners = _owners(mask, mask.mask_of, beside)
+        masks.update((image.path, mask) for image in owners)
         if not owners:
             orphans.append(mask)
+    of_path = {file.path: file for file in files}
     for image in images:
-        named = of_path.get(image.declared.mask) if image.declared and image.declared.mask else None
-        if named is not None:
-            masks[image.path.parent if image.kind == "dicom" else image.path] = named
+        if image.declared and image.declared.mask in of_path:
+            masks[image.path] = of_path[image.declared.mask]
     used = {mask.path for mask in masks.values()}
     orphans += [file for file in files if file.declared and file.declared.is_mask and file.path not in used]
     return masks, orphans
 
 
 def _owners(
-    mask: SourceFile, stem: str, beside: Mapping[str, list[SourceFile]], dicom_folders: set[Path]
-) -> list[Path]:
-    """Paths of the images that a mask is of, by its name."""
-    alike = [image.path for images in list(beside.values()) for image in images if image.kind == mask.kind]
+    mask: SourceFile, stem: str, beside: Mapping[PurePosixPath, Mapping[str, Sequence[SourceFile]]]
+) -> list[SourceFile]:
+    """The images that a mask is of, by its name."""
+    folder = mask.relative.parent
+    here = beside.get(folder, {})
     if not stem:
+        alike = [image for images in here.values() for image in images if image.kind == mask.kind]
         return alike if mask.kind == "nifti" or len(alike) == 1 else []
-    owners = [image.path for image in beside.get(stem, ()) if image.kind == mask.kind]
+    owners = [image for image in here.get(stem, ()) if image.kind == mask.kind]
     if owners or mask.kind != "nifti":
         return owners
-    if mask.path.parent / stem in dicom_folders:
-        return [mask.path.parent / stem]
-    family = [other for other in beside if other.startswith((f"{stem}_", f"{stem}-"))]
-    return [image.path for other in family for image in beside[other] if image.kind == "nifti"]
+    series = [image for images in beside.get(folder / stem, {}).values() for image in images if image.kind == "dicom"]
+    family = [other for other in here if other.startswith((f"{stem}_", f"{stem}-"))]
+    return series or [image for other in family for image in here[other] if image.kind == "nifti"]
