@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from data_contracts.manifest import check_manifest
 from data_contracts.violations import ContractError
-from pipeline.formats.dicom import write_series
+from pipeline.formats.dicom_write import write_series
 from pipeline.formats.nifti import write_volume
 from pipeline.run_dir import RunDir, read_record
 from pipeline.scans.deidentify import locate

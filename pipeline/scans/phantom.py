@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.violations import Violation, require
-from pipeline.formats.dicom import write_series
+from pipeline.formats.dicom_write import write_series
 from pipeline.formats.nifti import write_volume
 from pipeline.formats.raster import write_png
 from pipeline.scans.phantom_anatomy import (
