@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,11 @@ from scipy import ndimage
 from data_contracts.splits import Fold, Splits
 from data_contracts.violations import ContractError
 from pipeline.run_dir import RunDir
-from pipeline.scans.head import NoHeadError, find_head, otsu
+from pipeline.scans.frame import FrameError, Geometry, box_around, cut_out, put_back
+from pipeline.scans.head import NoHeadError, find_head, otsu, percentiles, resize
 from pipeline.scans.normalise import (
+    BIAS_KEPT,
+    SKULL_KEPT,
     Normalisation,
     NormaliseConfig,
     apply,
@@ -122,6 +127,160 @@ def test_denormalise_gives_back_the_raw_slice_inside_the_head() -> None:
     np.testing.assert_allclose(back[air], measured.landmarks.low, rtol=1e-4)
 
 
+def shaded(raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    """As a coil on one side sees it: 1.8 times brighter there than on the other."""
+    return raw * np.exp(np.linspace(-0.3, 0.3, raw.shape[1], dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        {},
+        {"spacing_mm": 1.75},
+        {"bias_correction": True},
+        {"strip": True},
+        {"spacing_mm": 1.75, "bias_correction": True, "strip": True},
+    ],
+)
+def test_denormalise_is_the_inverse_in_every_mode(mode: dict[str, float]) -> None:
+    raw = shaded(ndimage.gaussian_filter(head(size=96), 1.2))
+    config = NormaliseConfig(size=128, low_percentile=0, high_percentile=100, **mode)
+    measured = measure(raw, config, pixel_mm=200 / 96)
+    assert not measured.undone
+    assert measured.stripped == config.strip
+    fitted = fit([measured])
+    back = denormalise(
+        apply(measured, fitted),
+        geometry=measured.geometry,
+        landmarks=measured.landmarks,
+        normalisation=fitted,
+        bias=measured.bias,
+    )
+    # where the image shows something: the head, or the brain alone
+    shown = put_back((measured.crop > measured.landmarks.low).astype(np.float32), measured.geometry, fill=0) > 0.99
+    core = ndimage.binary_erosion(ndimage.binary_fill_holes(shown), iterations=3)
+    assert core.sum() > (0.4 if config.strip else 0.8) * find_head(raw).sum()
+    assert np.abs(back - raw)[core].mean() < 0.015 * np.ptp(raw[core])
+
+
+def test_without_its_bias_field_a_slice_comes_back_unshaded() -> None:
+    raw = shaded(ndimage.gaussian_filter(head(size=96), 1.2))
+    measured = measure(raw, NormaliseConfig(size=96, bias_correction=True))
+    flat = denormalise(
+        apply(measured, fit([measured])),
+        geometry=measured.geometry,
+        landmarks=measured.landmarks,
+        normalisation=fit([measured]),
+    )
+    core = ndimage.binary_erosion(find_head(raw), iterations=8)
+    left, right = (np.where(side, core, False) for side in (np.arange(96) < 48, np.arange(96) >= 48))
+    assert np.median(raw[right]) > 1.14 * np.median(raw[left])
+    assert np.median(flat[right]) == pytest.approx(np.median(flat[left]), rel=0.06)
+
+
+def test_what_could_not_be_done_is_counted() -> None:
+    # no skull to be seen, and a surface brighter than the middle: it may be scalp, so it stays
+    rows, columns = np.indices((96, 96)) - 48
+    radius = np.hypot(rows, columns)
+    drawn = np.where(radius < 40, 100 + 300 * (radius > 34) + rows, 0).astype(np.float32)
+    config = NormaliseConfig(strip=True, bias_correction=True)
+    kept = measure(drawn, config)
+    assert (kept.stripped, kept.undone) == (False, (SKULL_KEPT,))
+    scored = np.where(radius < 40, (drawn - 180) / 30, 0)
+    assert measure(scored, config).undone[-1] == BIAS_KEPT
+    done = measure(head(), config)
+    assert fit([kept, done, kept]).undone == {SKULL_KEPT: 2}
+    assert fit([measure(head(), CONFIG)]).undone == {}
+
+
+def disc(*, diameter_mm: float, pixel_mm: float, size: int = 200) -> NDArray[np.float32]:
+    rows, columns = (np.indices((size, size)) - (size - 1) / 2) * pixel_mm
+    radius = np.hypot(rows, columns)
+    return np.where(radius < diameter_mm / 2, 100 + rows, 0).astype(np.float32)
+
+
+@pytest.mark.parametrize("pixel_mm", [0.8, 1.0, 1.9])
+def test_with_a_spacing_a_head_has_its_size_whatever_its_pixels(pixel_mm: float) -> None:
+    config = NormaliseConfig(size=80, spacing_mm=2.0)
+    image = apply(
+        measure(disc(diameter_mm=120, pixel_mm=pixel_mm), config, pixel_mm=pixel_mm), Normalisation(m=0, n_slices=1)
+    )
+    seen = image[0] > -0.98
+    assert seen.any(axis=0).sum() == pytest.approx(60, abs=2)
+    assert seen.any(axis=1).sum() == pytest.approx(60, abs=2)
+    assert np.flatnonzero(seen.any(axis=0)).mean() == pytest.approx(39.5, abs=1)
+
+
+def test_with_a_spacing_a_head_is_alike_at_two_resolutions() -> None:
+    config = NormaliseConfig(size=64, spacing_mm=3.2)
+    raw = head(size=256)
+    halved = raw.reshape(128, 2, 128, 2).mean(axis=(1, 3))
+    a, b = (measure(raw, config, pixel_mm=200 / 256), measure(halved, config, pixel_mm=200 / 128))
+    assert likeness(a.crop, b.crop) > 0.98
+
+
+def test_a_head_without_spacing_or_too_large_for_its_frame_is_refused() -> None:
+    config = NormaliseConfig(size=64, spacing_mm=1.0)
+    with pytest.raises(FrameError) as unknown:
+        measure(head(), config)
+    assert unknown.value.rule == "spacing_unknown"
+    with pytest.raises(FrameError, match=r"the head measures 1[0-9]{2}\.[0-9] mm, the frame 64\.0 mm") as large:
+        measure(head(), config, pixel_mm=200 / 160)
+    assert large.value.rule == "head_too_large"
+
+
+@pytest.mark.parametrize(("top", "left", "side"), [(10, 5, 30), (3.4, 7.7, 41.3), (-6.5, 20.25, 55.5)])
+def test_a_ramp_comes_back_from_any_square(top: float, left: float, side: float) -> None:
+    rows, columns = np.indices((60, 64)).astype(np.float32)
+    ramp = 3 * rows + columns
+    geometry = Geometry(60, 64, top, left, side)
+    square = cut_out(ramp, geometry, size=64, fill=0)
+    back = put_back(square, geometry, fill=-1)
+    inside = np.zeros((60, 64), bool)
+    inside[max(0, int(top)) + 3 : int(top + side) - 3, int(left) + 3 : int(left + side) - 3] = True
+    inside &= (rows > 3) & (rows < 56) & (columns < 60)
+    np.testing.assert_allclose(back[inside], ramp[inside], atol=0.3)
+    assert (back[:, : int(left) - 1] == -1).all()
+
+
+def test_the_box_holds_the_head_and_its_margin() -> None:
+    mask = np.zeros((50, 80), bool)
+    mask[10:40, 20:30] = True
+    assert box_around(mask) == Geometry(height=50, width=80, top=9, left=9, side=32)
+
+
+def test_resizing_keeps_levels_and_places() -> None:
+    rng = np.random.default_rng(0)
+    picture = rng.random((48, 36), dtype=np.float32)
+    np.testing.assert_allclose(resize(np.full((7, 9), 3.5, np.float32), (20, 4)), 3.5, rtol=1e-6)
+    assert resize(picture, (12, 9)).mean() == pytest.approx(picture.mean(), rel=0.02)
+    assert resize(picture, (12, 9)).std() < 0.6 * picture.std()  # averaged, not picked
+    np.testing.assert_array_equal(resize(picture, (10, 8), box=(4, 8, 14, 16)), picture[4:14, 8:16])
+    ramp = np.arange(8, dtype=np.float32)[None].repeat(8, axis=0)
+    np.testing.assert_allclose(resize(ramp, (8, 16))[0, 1:-1], np.arange(1, 15) / 2 - 0.25, atol=1e-6)
+
+
+def test_percentiles_are_those_of_numpy() -> None:
+    values = np.random.default_rng(1).normal(size=(31, 7)).astype(np.float32)
+    wanted = (0, 1, 50, 99.5, 100)
+    np.testing.assert_allclose(percentiles(values, wanted), np.percentile(values, wanted), rtol=1e-5)
+
+
+def test_what_float32_cannot_hold_is_no_head() -> None:
+    raw = head().astype(np.float64)
+    with pytest.raises(NoHeadError):
+        measure(raw * 1e38, CONFIG)
+    with pytest.raises(NoHeadError):
+        measure(np.where(raw > raw.mean(), 3e38, -3e38), CONFIG)
+
+
+def test_a_worker_that_measures_loads_no_torch() -> None:
+    heavy = ("torch", "monai", "SimpleITK", "prefect")
+    code = f"import sys, pipeline.scans.normalise; print([m for m in {heavy} if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 (ours)
+    assert shown.stdout.strip() == "[]"
+
+
 def test_denormalise_puts_a_cut_off_head_back_where_it_was() -> None:
     raw = ndimage.gaussian_filter(head(size=128), 1.2)[:, 30:]  # touches the left edge: the square reaches outside
     measured = measure(raw, NormaliseConfig(size=128))
@@ -212,6 +371,20 @@ def test_every_slice_without_a_head_is_named(tmp_path: Path) -> None:
         normalise(run=run, manifest=manifest, splits=splits, config=CONFIG)
     assert [violation.record for violation in caught.value.violations] == ["file-0001", "file-0003"]
     assert not run.normalised(0).exists()
+
+
+def test_every_slice_that_does_not_fit_the_spacing_is_named(tmp_path: Path) -> None:
+    run, manifest, splits = stored_run(tmp_path, [head(seed) for seed in range(4)])
+    manifest["spacing_mm"] = [1.25, np.nan, 4.0, 1.25]
+    config = NormaliseConfig(size=64, spacing_mm=3.5)
+    with pytest.raises(ContractError) as caught:
+        normalise(run=run, manifest=manifest, splits=splits, config=config)
+    found = [(violation.record, violation.rule) for violation in caught.value.violations]
+    assert found == [("file-0001", "spacing_unknown"), ("file-0002", "head_too_large")]
+    assert "224.0 mm" in caught.value.violations[1].detail
+    manifest["spacing_mm"] = 1.25
+    normalise(run=run, manifest=manifest, splits=splits, config=config)
+    assert np.load(run.normalised(0)).shape == (4, 1, 64, 64)
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the 253-image set is not beside the project")

@@ -1,12 +1,12 @@
 """Where the head is in a slice: air, frames, letters and straps around it left out."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
-from torch.nn import functional
 
 SEARCH: Final = 128  # pixels of the longer side of the copy in which the head is looked for
 Pixels = NDArray[np.float32]
@@ -24,9 +24,13 @@ def find_head(raw: Pixels) -> Mask:
     """
     if not np.isfinite(raw).all():
         raise NoHeadError("values that are not finite")
-    contrast = np.abs(raw - background_of(raw))  # a z-scored scan has tissue on both sides of its background
-    inner = inside_frame(_stretch(contrast))
-    stretched = _stretch(contrast[inner])
+    with np.errstate(over="ignore"):  # a range that float32 cannot hold shows as an infinite percentile
+        contrast = raw - np.float32(background_of(raw))
+    np.abs(contrast, out=contrast)  # a z-scored scan has tissue on both sides of its background
+    stretched = _stretch(contrast)
+    inner = inside_frame(stretched)
+    if contrast[inner].shape != raw.shape:  # without its white frame the brightest is another
+        stretched = _stretch(contrast[inner])
     # one size for the search, so that its reaches below are shares of the picture whatever its resolution
     scale = SEARCH / max(stretched.shape)
     height, width = (max(1, round(n * scale)) for n in stretched.shape)
@@ -73,7 +77,9 @@ def inside_frame(contrast: Pixels) -> tuple[slice, slice]:
 
 def otsu(values: Pixels) -> float:
     """Threshold in [0, 1] that best separates two classes of values in [0, 1] (Otsu 1979)."""
-    counts, edges = np.histogram(values, bins=128, range=(0.0, 1.0))
+    bins = 128
+    counts = np.bincount(np.clip(values.ravel() * bins, 0, bins - 1).astype(np.intp), minlength=bins)
+    edges = np.arange(bins + 1) / bins
     centres = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)[:-1]
     above = values.size - below
@@ -91,19 +97,37 @@ def background_of(raw: Pixels) -> float:
     return float(values[counts.argmax()]) if lowest < 0 and counts.max() > border.size / 2 else lowest
 
 
-def resize(picture: Pixels, shape: tuple[int, ...]) -> Pixels:
-    """Bilinear, with the kernel widened where it shrinks, so that fine detail is averaged and not aliased."""
-    tensor = torch.from_numpy(np.ascontiguousarray(picture))[None, None]
-    resized = functional.interpolate(tensor, size=shape, mode="bilinear", antialias=True)
-    return np.asarray(resized[0, 0].numpy(), dtype=np.float32)
+def resize(picture: Pixels, shape: tuple[int, int], *, box: tuple[float, float, float, float] | None = None) -> Pixels:
+    """Bilinear, with the kernel widened where it shrinks, so that fine detail is averaged and not aliased.
+
+    picture: float32 (H, W); shape: (height, width) wanted; box: the part of the picture to show, (top, left, bottom,
+    right) in pixels, whole by default. Areas are mapped, not pixel centres: the outer edges stay where they are.
+    """
+    image = Image.fromarray(np.ascontiguousarray(picture, dtype=np.float32))
+    part = box and (box[1], box[0], box[3], box[2])
+    return np.array(image.resize(shape[::-1], Image.Resampling.BILINEAR, box=part), dtype=np.float32)
+
+
+def percentiles(values: Pixels, shares: Sequence[float]) -> list[float]:
+    """Percentiles (shares in [0, 100]) of values of any shape, linear between ranks: as np.percentile, and faster."""
+    ranked = np.sort(values, axis=None)
+    found = []
+    for share in shares:
+        below, part = divmod(share / 100 * (ranked.size - 1), 1)
+        low, high = ranked[int(below)], ranked[min(int(below) + 1, ranked.size - 1)]
+        found.append(float(low) + part * (float(high) - float(low)))
+    return found
 
 
 def _stretch(contrast: Pixels) -> Pixels:
     """To [0, 1]; the square root brings a dim brain under bright scalp fat nearer to the fat than to air."""
-    top = np.percentile(contrast, 99) if contrast.size else 0
-    if top <= 0:
+    top = percentiles(contrast, (99,))[0] if contrast.size else 0
+    if not 0 < top < np.inf:
         raise NoHeadError("nothing stands out from the background")
-    return np.asarray(np.sqrt(np.minimum(contrast / top, 1)), dtype=np.float32)
+    stretched = contrast / np.float32(top)
+    np.minimum(stretched, 1, out=stretched)
+    np.sqrt(stretched, out=stretched)
+    return stretched
 
 
 def _solid(bright: Mask) -> Mask:
@@ -111,7 +135,8 @@ def _solid(bright: Mask) -> Mask:
     reach = SEARCH // 16
     padded = np.pad(bright, reach)  # at the border of an array closing eats into what touches it
     # wide enough to bridge the dark skull between brain and scalp, so that the head is one piece, scalp included
-    filled = ndimage.binary_fill_holes(ndimage.binary_closing(padded, iterations=reach // 2))
+    outside, _ = ndimage.label(~ndimage.binary_closing(padded, iterations=reach // 2))
+    filled = outside != outside[0, 0]  # the padding is dark: what is not joined to its corner is the head or a hole
     # the head is solid by now: what a wide opening takes off are letters, rulers and straps beside it
     head = _largest(ndimage.binary_opening(filled, iterations=reach * 3 // 4))
     return np.asarray(ndimage.binary_dilation(head)[reach:-reach, reach:-reach], dtype=np.bool_)

@@ -5,50 +5,59 @@ left after this stage must not tell one source from another. Intensity follows N
 variants of a method of MRI scale standardization", with three landmarks.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy import ndimage
 
 from data_contracts.images import ImageSpec, check_images
 from data_contracts.splits import Splits
 from data_contracts.violations import Violation, require
 from pipeline.run_dir import RunDir, read_record, write_array, write_record
-from pipeline.scans.head import NoHeadError, Pixels, background_of, find_head, resize
+from pipeline.scans.bias import bias_field, factor
+from pipeline.scans.frame import FrameError, box_around, cut_out, millimetres_around, put_back
+from pipeline.scans.frame import Geometry as Geometry  # noqa: PLC0414 (a part of Measured: readers take it from here)
+from pipeline.scans.head import Mask, NoHeadError, Pixels, background_of, find_head, percentiles
+from pipeline.scans.strip import find_brain
 
-MARGIN = 0.03  # background kept on each side of the head, as a share of its longer side
+# what was asked for and could not be done for a slice, which is used all the same
+SKULL_KEPT: Final = "skull_kept"
+BIAS_KEPT: Final = "bias_kept"
 
 
 class NormaliseConfig(BaseModel):
-    """Pixels a side of a normalised image, and the percentiles of the head that are its outer landmarks."""
+    """Pixels a side of a normalised image, and what is done to a slice on the way there.
+
+    The two percentiles of the head are its outer landmarks. With spacing_mm the frame is a square of
+    size * spacing_mm millimetres around the head's centre, so that a head keeps its size; without it, the head's own
+    box. bias_correction divides the coil's shading out (`pipeline.scans.bias`); strip takes skull and scalp off
+    (`pipeline.scans.strip`).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     size: int = Field(default=64, ge=16)
     low_percentile: float = Field(default=1.0, ge=0, lt=50)
     high_percentile: float = Field(default=99.5, gt=50, le=100)
+    spacing_mm: float | None = Field(default=None, gt=0)
+    bias_correction: bool = False
+    strip: bool = False
 
 
 class Normalisation(BaseModel):
-    """What was fitted on a training part: `m` in (-1, 1), where the median of every head is sent; `n_slices` of it."""
+    """What was fitted on a training part: `m` in (-1, 1), where the median of every head is sent; `n_slices` of it.
+
+    undone: of those slices, how many were left with SKULL_KEPT or BIAS_KEPT though the config asked otherwise.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     m: float = Field(gt=-1, lt=1)
     n_slices: int = Field(ge=1)
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """A square of `side` pixels at (`top`, `left`) of a slice of `height` x `width` pixels; it may reach outside."""
-
-    height: int
-    width: int
-    top: int
-    left: int
-    side: int
+    undone: dict[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -67,33 +76,45 @@ class Landmarks:
 
 @dataclass(frozen=True)
 class Measured:
-    """All of a slice that no fold changes. crop: float32 (size, size), raw units, `low` outside the head."""
+    """All of a slice that no fold changes. crop: float32 (size, size), raw units, `low` outside the head.
+
+    bias: the coarse logarithm of what crop was divided by, None where nothing was. stripped: the head is the brain
+    alone. undone: SKULL_KEPT, BIAS_KEPT where that was asked for in vain.
+    """
 
     crop: Pixels
     landmarks: Landmarks
     geometry: Geometry
+    bias: Pixels | None = None
+    stripped: bool = False
+    undone: tuple[str, ...] = ()
 
 
-def measure(pixels: NDArray[np.generic], config: NormaliseConfig) -> Measured:
-    """Find the head in one slice, crop it to a padded square of config.size pixels and read its landmarks.
+def measure(pixels: NDArray[np.generic], config: NormaliseConfig, *, pixel_mm: float | None = None) -> Measured:
+    """Find the head in one slice, crop it to a square of config.size pixels and read its landmarks.
 
-    pixels: (H, W), any real dtype and unit. Everything outside the head is set to the low landmark, so that letters
-    and frames are gone. Raises NoHeadError where nothing stands out from the background.
+    pixels: (H, W), any real dtype and unit; pixel_mm: side of a pixel, needed where config.spacing_mm is set.
+    Everything outside the head is set to the low landmark, so that letters and frames are gone. Raises NoHeadError
+    where nothing stands out from the background; FrameError `spacing_unknown` or `head_too_large` where the slice
+    cannot be put on config.spacing_mm.
     """
-    raw = np.asarray(pixels, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
+        raw = np.asarray(pixels, dtype=np.float32)
     head = find_head(raw)
     background = background_of(raw)
     if background > raw.min():
         head &= raw != background  # in a z-scored scan the background is no darker than tissue
-    low, median, high = np.percentile(raw[head], [config.low_percentile, 50, config.high_percentile])
-    if not high > low:
-        raise NoHeadError("the head has one grey value")
-    # a median on top of an outer landmark would make one of the two linear pieces infinitely steep
-    median = np.clip(median, low + 0.02 * (high - low), high - 0.02 * (high - low))
-    rows, columns = ndimage.find_objects(head.astype(np.uint8))[0]
-    geometry = _square(rows, columns, raw.shape)
-    crop = resize(_cut(np.where(head, raw, np.float32(low)), geometry, fill=float(low)), (config.size, config.size))
-    return Measured(crop, Landmarks(float(low), float(median), float(high)), geometry)
+    bias = bias_field(raw, head) if config.bias_correction else None
+    if bias is not None:
+        raw = raw / factor(bias, raw.shape)
+    brain = find_brain(raw, head) if config.strip else None
+    seen = head if brain is None else brain
+    landmarks = _landmarks(raw[seen], config)
+    geometry = _frame(seen, config, pixel_mm)
+    crop = cut_out(np.where(seen, raw, np.float32(landmarks.low)), geometry, size=config.size, fill=landmarks.low)
+    left = ((SKULL_KEPT, config.strip and brain is None), (BIAS_KEPT, config.bias_correction and bias is None))
+    undone = tuple(rule for rule, kept in left if kept)
+    return Measured(crop, landmarks, geometry, bias=bias, stripped=brain is not None, undone=undone)
 
 
 def fit(measured: Sequence[Measured]) -> Normalisation:
@@ -101,7 +122,8 @@ def fit(measured: Sequence[Measured]) -> Normalisation:
     if not measured:
         raise ValueError("nothing to fit on")
     positions = [one.landmarks.median_position for one in measured]
-    return Normalisation(m=float(np.mean(positions)), n_slices=len(positions))
+    undone = Counter(rule for one in measured for rule in one.undone)
+    return Normalisation(m=float(np.mean(positions)), n_slices=len(positions), undone=dict(sorted(undone.items())))
 
 
 def apply(measured: Measured, normalisation: Normalisation) -> Pixels:
@@ -111,18 +133,23 @@ def apply(measured: Measured, normalisation: Normalisation) -> Pixels:
     return scaled.astype(np.float32)[None]
 
 
-def denormalise(image: Pixels, *, geometry: Geometry, landmarks: Landmarks, normalisation: Normalisation) -> Pixels:
+def denormalise(
+    image: Pixels,
+    *,
+    geometry: Geometry,
+    landmarks: Landmarks,
+    normalisation: Normalisation,
+    bias: Pixels | None = None,
+) -> Pixels:
     """Put a normalised image back into its slice: float32 (1, size, size) in [-1, 1] -> (H, W) in raw units.
 
-    Lost for good: values clipped beyond the outer landmarks, all that stood outside the head (filled with the low
-    landmark), and detail finer than the normalised grid.
+    bias: Measured.bias, to shade the slice as its coil did. Lost for good: values clipped beyond the outer landmarks,
+    all that stood outside the head or the stripped brain (filled with the low landmark), and detail finer than the
+    normalised grid.
     """
     raw = np.interp(image[0], (-1.0, normalisation.m, 1.0), (landmarks.low, landmarks.median, landmarks.high))
-    square = resize(raw.astype(np.float32), (geometry.side, geometry.side))
-    whole = np.full((geometry.height, geometry.width), landmarks.low, dtype=np.float32)
-    target, source = _overlap(geometry)
-    whole[target] = square[source]
-    return whole
+    whole = put_back(raw.astype(np.float32), geometry, fill=landmarks.low)
+    return whole if bias is None else whole * factor(bias, whole.shape)
 
 
 def normalise(
@@ -136,12 +163,13 @@ def normalise(
     """Write each fold's images (float32 (N, 1, size, size) in manifest order) and its fitted Normalisation.
 
     Folds whose two files are there are left as they are. progress(done, total) counts slices measured. Raises
-    ContractError that names every slice without a head.
+    ContractError that names every slice without a head, or that cannot be put on config.spacing_mm.
     """
     missing = [f for f in splits.folds if not (run.normalised(f.fold).exists() and run.normalisation(f.fold).exists())]
     if not missing:
         return
-    measured = measure_all(run, list(manifest["slice_id"]), config, progress)
+    spacings = list(manifest["spacing_mm"].astype(float)) if config.spacing_mm else None
+    measured = measure_all(run, list(manifest["slice_id"]), config, progress, spacings=spacings)
     for fold in missing:
         train = manifest["group"].isin(fold.train).to_numpy()
         normalisation = fit([one for one, is_train in zip(measured, train, strict=True) if is_train])
@@ -157,44 +185,46 @@ def read_normalisation(run: RunDir, fold: int) -> Normalisation:
 
 
 def measure_all(
-    run: RunDir, slice_ids: list[str], config: NormaliseConfig, progress: Callable[[int, int], None] | None = None
+    run: RunDir,
+    slice_ids: Sequence[str],
+    config: NormaliseConfig,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    spacings: Sequence[float] | None = None,
 ) -> list[Measured]:
-    """Measure each slice of a run. Raises ContractError that names every slice without a head."""
+    """Measure each slice of a run. spacings: side of a pixel of each in mm, NaN where unknown.
+
+    Raises ContractError that names every slice without a head, and with config.spacing_mm every one whose spacing is
+    unknown or whose head does not fit.
+    """
+    known = [np.nan] * len(slice_ids) if spacings is None else spacings
     measured, found = [], []
-    for done, slice_id in enumerate(slice_ids, start=1):
+    for done, (slice_id, pixel_mm) in enumerate(zip(slice_ids, known, strict=True), start=1):
         with np.load(run.slice_pixels(slice_id)) as stored:
             pixels = stored["pixels"]
         try:
-            measured.append(measure(pixels, config))
+            measured.append(measure(pixels, config, pixel_mm=None if np.isnan(pixel_mm) else pixel_mm))
         except NoHeadError as error:
             found.append(Violation(slice_id, "head", str(error)))
+        except FrameError as error:
+            found.append(Violation(slice_id, error.rule, error.detail))
         if progress:
             progress(done, len(slice_ids))
     require(found)
     return measured
 
 
-def _square(rows: slice, columns: slice, shape: tuple[int, ...]) -> Geometry:
-    """The head's bounding box with its margin, as a square around the same centre."""
-    side = max(rows.stop - rows.start, columns.stop - columns.start)
-    side += 2 * max(1, round(MARGIN * side))
-    top = (rows.start + rows.stop - side) // 2
-    left = (columns.start + columns.stop - side) // 2
-    return Geometry(height=shape[0], width=shape[1], top=top, left=left, side=side)
+def _landmarks(values: Pixels, config: NormaliseConfig) -> Landmarks:
+    if not values.size:
+        raise NoHeadError("the head is as grey as the background")
+    low, median, high = percentiles(values, (config.low_percentile, 50, config.high_percentile))
+    if not high > low:
+        raise NoHeadError("the head has one grey value")
+    # a median on top of an outer landmark would make one of the two linear pieces infinitely steep
+    return Landmarks(low, float(np.clip(median, low + 0.02 * (high - low), high - 0.02 * (high - low))), high)
 
 
-def _overlap(geometry: Geometry) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where square and slice overlap: as indices of the slice, and of the square."""
-    inside, outside = [], []
-    for start, length in ((geometry.top, geometry.height), (geometry.left, geometry.width)):
-        first, last = max(start, 0), min(start + geometry.side, length)
-        inside.append(slice(first, last))
-        outside.append(slice(first - start, last - start))
-    return (inside[0], inside[1]), (outside[0], outside[1])
-
-
-def _cut(raw: Pixels, geometry: Geometry, *, fill: float) -> Pixels:
-    square = np.full((geometry.side, geometry.side), fill, dtype=np.float32)
-    source, target = _overlap(geometry)
-    square[target] = raw[source]
-    return square
+def _frame(seen: Mask, config: NormaliseConfig, pixel_mm: float | None) -> Geometry:
+    if config.spacing_mm is None:
+        return box_around(seen)
+    return millimetres_around(seen, side_mm=config.size * config.spacing_mm, pixel_mm=pixel_mm)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from pipeline.scans.phantom_shapes import Array, Blob, blob_distance, edge, ellipsoid, rod, waves
 
@@ -21,6 +23,7 @@ TISSUES: Final = (
     "necrosis",
 )  # fmt: skip
 CORTEX: Final = 3.0  # mm
+BRAIN: Final = ("grey", "white", "deep_grey", "bright", "scar", "oedema", "solid", "necrosis")
 # Half of the lateral ventricles, as rods between two points (x, y, z) with a radius at each end.
 VENTRICLE: Final = (
     ((11, 33, 6, 3.0), (5, 14, 15, 5.0)),  # frontal horn
@@ -217,6 +220,23 @@ def tumour_layers(points: Array, head: Head, tumour: Tumour, rng: np.random.Gene
         ("necrosis", strength * edge(core - tumour.rim) * head.brain),
     ]
     return layers, np.maximum(edge(core), np.where(head.white > 0.5, swollen, 0)) * head.brain
+
+
+def brain_of(tissues: NDArray[np.uint8], *, pixel_mm: float) -> NDArray[np.bool_]:
+    """What a skull strip should leave of each slice: the brain with its lesions, sulci and ventricles.
+
+    tissues: uint8 (Z, H, W), labels as in Phantom.tissues, with pixels of pixel_mm. Returns bool (Z, H, W), one piece
+    a slice; all False in a slice without brain. Sulci are closed up to a width of 10 mm.
+    """
+    brains = np.zeros(tissues.shape, dtype=np.bool_)
+    reach = max(1, round(5 / pixel_mm))
+    for brain, slice_ in zip(brains, tissues, strict=True):
+        tissue = np.pad(np.isin(slice_, [1 + TISSUES.index(name) for name in BRAIN]), reach)
+        filled = ndimage.binary_fill_holes(ndimage.binary_closing(tissue, iterations=reach))
+        labels, count = ndimage.label(filled[reach:-reach, reach:-reach])
+        if count:
+            brain[:] = labels == 1 + np.bincount(labels.ravel())[1:].argmax()
+    return brains
 
 
 def _pia(points: Array, surface: Array, anatomy: Anatomy, rng: np.random.Generator) -> Array:
