@@ -1,8 +1,13 @@
 """What somebody put on a picture: letters beside the head, a frame around it, margins.
 
 Normalisation cuts all of it off; it is reported because a picture that was made for print was also cropped, windowed
-and compressed for print, and because letters may name a patient. Letters over the head are not looked for: at this
-size they cannot be told from vessels.
+and compressed for print, and because letters may name a patient.
+
+Of 48 pictures of brain_mri_253 in which the eye sees letters beside the head, 41 are found, and 5 more are named for
+marks of a few pixels; missed are letters that touch the edge, are fainter than INK, or stand on a white frame. False
+alarms elsewhere: none in 350 of lgg_flair, 75 of lgg_3channel, 143 of DICOM heads and 768 of NIfTI; one in 16 of a
+heart. A frame is named in 28 of brain_mri_253 and nowhere else; a margin in 3 of 344 NIfTI slices of the middle of a
+head. Letters and arrows over the head are not looked for: by brightness and size they cannot be told from vessels.
 """
 
 from dataclasses import dataclass
@@ -29,9 +34,7 @@ MAX_LETTERS: Final = 1000  # more components than this are noise
 WHITE: Final = 0.8  # of the scale from low to high landmark
 LINE_SHARE: Final = 0.85  # share of a row or column that is white in a frame
 FRAME_REACH: Final = 0.25  # how far in from the edge a frame is looked for
-MAX_MARGIN: Final = (
-    0.88  # share of the picture that is border lines of one exact value; a stripped brain leaves 0.4 to 0.85
-)
+MAX_MARGIN: Final = 0.88  # of the picture, in border lines of one exact value; a stripped brain leaves up to 0.85
 
 
 @dataclass(frozen=True)
