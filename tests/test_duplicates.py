@@ -181,6 +181,13 @@ def test_one_picture_many_times_costs_a_pair_each_and_owners_are_kept_apart() ->
     ]
 
 
+def test_every_repeated_slice_is_paired_with_what_its_first_is_like() -> None:
+    found = drawn(2, seed=0)[[0, 1, 0]]
+    found = np.concatenate([copies(found[:1], agreement=0.95, seed=1), found, copies(found[:1], agreement=0.9, seed=2)])
+    pairs = near_duplicates(features=found, subjects=np.full(5, UNKNOWN), seed=0)
+    assert pairs == [(0, 1), (0, 3), (0, 4), (1, 3), (1, 4), (3, 4)]
+
+
 def test_up_to_one_bucket_the_search_is_exact_and_order_does_not_matter() -> None:
     found = drawn(400, seed=1)
     found[300:350] = copies(found[:50], agreement=0.86, seed=2)

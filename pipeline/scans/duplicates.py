@@ -65,22 +65,22 @@ def near_duplicates(
 
     features: (N, FEATURES) from `features`, may lie on disk: at most _ROWS of them are held at a time. subjects: (N,)
     code of the known subject, -1 where unknown: two slices of one known subject are never a pair, as neighbours look
-    alike. agreement: in (0, 1], wanted of one framing. Of slices that nobody owns and whose features are the same to
-    the bit, only the first is compared with others, and paired with each of the rest: n files of one picture are n - 1
-    pairs. Among BUCKET different slices every pair is found; among more, one that just agrees with probability RECALL
-    or more, and a closer one almost surely. Time grows as about N ** 1.4, memory as N times a few numbers.
+    alike. agreement: in (0, 1], wanted of one framing. Slices that nobody owns and whose features are the same to the
+    bit are paired with the first of them and what that is paired with: n files of one picture are n - 1 pairs.
+
+    Among BUCKET different slices every pair is found; among more, one that just agrees with a probability of about
+    RECALL, and a closer one almost surely. Time grows as about N ** 1.4, memory as N times a few numbers.
     """
     n = len(features)
     first = _first_of_equal(features, subjects)
     distinct = np.flatnonzero(first == np.arange(n))
-    repeated = np.flatnonzero(first != np.arange(n))
-    found = first[repeated] * n + repeated
     rng = np.random.default_rng(seed)
+    found = np.empty(0, dtype=np.int64)
     for framing in range(FRAMINGS):
         for codes in _hashes(features, distinct, framing, rng):
             buckets = (_alike(features, distinct[bucket], framing, subjects, agreement) for bucket in _buckets(codes))
             found = np.unique(np.concatenate([found, *(i * n + j for pairs in buckets for i, j in pairs)]))
-    return [(int(pair) // n, int(pair) % n) for pair in found]
+    return _with_repeated(first, [(int(pair) // n, int(pair) % n) for pair in found])
 
 
 def tables_needed(n: int) -> int:
@@ -161,6 +161,17 @@ def _first_of_equal(features: NDArray[np.float16], subjects: NDArray[np.int64]) 
             if subjects[i] < 0:
                 first[i] = seen.setdefault(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), i)
     return first
+
+
+def _with_repeated(first: NDArray[np.int64], pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Pairs of first slices, and of each repeated one with its first and with all that this is paired with."""
+    repeated: dict[int, list[int]] = {}
+    for copy in np.flatnonzero(first != np.arange(len(first))).tolist():
+        repeated.setdefault(int(first[copy]), []).append(copy)
+    found = [(i, copy) for i, copies in repeated.items() for copy in copies]
+    for i, j in pairs:
+        found += [(copy, j) for copy in repeated.get(i, ())] + [(i, copy) for copy in repeated.get(j, ())]
+    return sorted((min(pair), max(pair)) for pair in pairs + found)
 
 
 def _hashes(
