@@ -81,6 +81,8 @@ def test_rescale_and_inverted_grey(series: list[Path], voxels: np.ndarray) -> No
     np.testing.assert_allclose(scaled[0], voxels[0] * 0.5 - 7)
     dark = read_series([edited(series[0], PhotometricInterpretation="MONOCHROME1")]).slices
     np.testing.assert_array_equal(dark[0], 65535 - voxels[0])
+    signed = edited(series[0], PhotometricInterpretation="MONOCHROME1", PixelRepresentation=1)
+    np.testing.assert_array_equal(read_series([signed]).slices[0], -1 - voxels[0].astype(np.int16))
 
 
 def test_no_preamble_no_meta_no_extension(series: list[Path], voxels: np.ndarray) -> None:

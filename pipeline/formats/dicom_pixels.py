@@ -107,7 +107,8 @@ def decode(data: FileDataset) -> NDArray[Any]:
         raise Unreadable("unreadable", f"pixels of shape {pixels.shape}, want {(frames, rows, columns)}")
     if data.get("PhotometricInterpretation") == "MONOCHROME1":
         top = (1 << int(data.BitsStored)) - 1
-        pixels = ((-1 if data.PixelRepresentation else top) - pixels.astype(np.int64)).astype(pixels.dtype)
+        # the brightest value becomes the darkest, and the other way round, without a wider copy
+        pixels = ~pixels if data.PixelRepresentation else pixels.dtype.type(top) - pixels
     return native_order(pixels.reshape(frames, rows, columns))
 
 
