@@ -199,6 +199,12 @@ def test_signed_pixels_and_frames_stay_as_they_are(image: Build) -> None:
     assert np.array_equal(data.pixel_array, stack), "what was given is left as it is"
 
 
+def test_grey_values_that_run_from_white_to_black_stay_so(image: Build) -> None:
+    safe = deidentify(image(PhotometricInterpretation="MONOCHROME1"), pseudonyms=Pseudonyms(KEY))
+    assert safe.PhotometricInterpretation == "MONOCHROME1"
+    assert np.array_equal(safe.pixel_array, pixels())
+
+
 def test_geometry_and_acquisition_stay(image: Build) -> None:
     measures, group, frame, position = Dataset(), Dataset(), Dataset(), Dataset()
     measures.PixelSpacing, measures.SliceThickness = [0.82031251, 0.82031251], 5
@@ -280,7 +286,7 @@ def test_without_an_id_the_study_is_the_patient(image: Build) -> None:
         ({"RecognizableVisualFeatures": "YES"}, "burned_in_annotation"),
         ({"SOPClassUID": UID("1.2.840.10008.5.1.4.1.1.2")}, "wrong_modality"),
         ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "not_grey"),
-        ({"Rows": 65535, "Columns": 65535}, "too_large"),
+        ({"Rows": 65535, "Columns": 65535}, "too_many_pixels"),
         ({"PixelData": b"\0" * 8}, "unreadable"),
         ({"BitsStored": 12, "HighBit": 15}, "unreadable"),
         ({"SOPInstanceUID": ""}, "unreadable"),

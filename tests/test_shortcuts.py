@@ -94,7 +94,7 @@ def test_a_planted_fact_is_found_and_named(manifest: pd.DataFrame, fact: str, fo
     found, border = judge(manifest, facts=facts.sample(frac=1, random_state=0), folds=folds)
     assert found.what == "file_facts"
     assert found.suspected
-    assert found.balanced_accuracy.estimate > 0.95
+    assert found.balanced_accuracy.estimate > 0.85
     assert found.telling[0] == fact
     assert (found.n_slices, found.n_subjects) == (len(manifest) * folds // 2, GROUPS * folds // 2)
     assert not border.suspected, "what the files say is not in the pixels"

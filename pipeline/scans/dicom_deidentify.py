@@ -11,14 +11,13 @@ from typing import Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
 from numpy.typing import NDArray
-from pydicom import dcmread
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.multival import MultiValue
-from pydicom.pixels.utils import pixel_array
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from pipeline.formats.dicom_pixels import decode, open_dicom
 from pipeline.formats.scan import Unreadable, guess_sequence, quiet
 from pipeline.run_dir import whole
 from pipeline.scans.deidentify import Pseudonyms
@@ -40,7 +39,6 @@ from pipeline.scans.dicom_profile import (
 
 METHOD: Final = "augment-mri: PS3.15 Annex E Basic Profile as an allow-list"
 IMPLEMENTATION: Final = UID(f"2.25.{uuid5(NAMESPACE_OID, 'augment-mri').int}")
-LARGEST_PIXELS: Final = 2**29  # samples in one file; beyond that it is no scan but an attack on the memory
 
 
 def deidentify(data: Dataset, *, pseudonyms: Pseudonyms) -> Dataset:
@@ -53,7 +51,7 @@ def deidentify(data: Dataset, *, pseudonyms: Pseudonyms) -> Dataset:
     the study. PS3.15, Annex E, tables E.1-1 and E.3-1.
 
     Raises Unreadable: `wrong_modality`, `burned_in_annotation` (the pixels show a name or a face, as the header says),
-    `no_pixels`, `not_grey`, `too_large`, `unreadable`.
+    `no_pixels`, `not_grey`, `too_many_pixels`, `unreadable`.
     """
     try:
         with quiet():
@@ -74,11 +72,14 @@ def deidentify(data: Dataset, *, pseudonyms: Pseudonyms) -> Dataset:
 def write_deidentified(path_in: Path, path_out: Path, pseudonyms: Pseudonyms) -> None:
     """Read one DICOM file and write it as `deidentify` leaves it, whole or not at all.
 
-    The preamble is zero and the file meta information is made anew. Raises Unreadable as `deidentify` does.
+    The preamble is zero and the file meta information is made anew. Raises Unreadable as `deidentify` does, and
+    `too_large_inflated`.
     """
     try:
         with quiet():
-            data = dcmread(path_in, force=True)
+            data = open_dicom(path_in)
+    except Unreadable:
+        raise
     except Exception:  # as above
         raise Unreadable("unreadable", "the DICOM header is broken or cut short") from None
     safe = deidentify(data, pseudonyms=pseudonyms)
@@ -214,36 +215,23 @@ def _code(value: str, meaning: str) -> Dataset:
 
 
 def _decode(data: Dataset) -> NDArray[Any]:
-    """Stored pixel values ([frames,] rows, columns).
+    """Stored pixel values (frames, rows, columns).
 
     The decoder sets the bits above BitsStored to the sign or to 0: old writers kept overlays there (PS3.5, 8.1.1),
     and anything else may be there.
     """
-    frames = int(_value(data, "NumberOfFrames") or 1)
-    if int(data.Rows) * int(data.Columns) * frames > LARGEST_PIXELS:
-        raise Unreadable("too_large", f"{data.Rows} x {data.Columns} x {frames} samples, at most {LARGEST_PIXELS}")
-    source = Dataset()
+    source = FileDataset("", {}, file_meta=FileMetaDataset())
     for keyword in STORAGE:
         if keyword in data:
             setattr(source, keyword, data[keyword].value)
+    source.PhotometricInterpretation = "MONOCHROME2"  # grey values are to stay as stored, not to be turned
     source.PixelData = data.PixelData
     source["PixelData"].is_undefined_length = data["PixelData"].is_undefined_length
-    source.file_meta = FileMetaDataset()
-    source.file_meta.TransferSyntaxUID = _syntax(data)
-    pixels = pixel_array(source)
+    source.file_meta.TransferSyntaxUID = data.file_meta.TransferSyntaxUID
     lowest = int(data.get("HighBit", data.BitsStored - 1)) == data.BitsStored - 1
     if data.BitsAllocated not in {8, 16, 32} or data.BitsStored > data.BitsAllocated or not lowest:
         raise Unreadable("unreadable", f"{data.BitsStored} of {data.BitsAllocated} bits, or not in the lowest bits")
-    return pixels
-
-
-def _syntax(data: Dataset) -> UID:
-    """The transfer syntax; where an old exporter left out the meta header, as pydicom has read it."""
-    stated = getattr(data, "file_meta", {}).get("TransferSyntaxUID")
-    if stated is not None:
-        return UID(stated)
-    implicit, little = getattr(data, "original_encoding", (False, True))
-    return ExplicitVRBigEndian if little is False else ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    return decode(source)
 
 
 def _put_pixels(safe: Dataset, pixels: NDArray[Any], *, bits_stored: int) -> None:
