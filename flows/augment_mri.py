@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-from pipeline.scans.remote import is_remote
 from prefect import flow
 from prefect.runtime import flow_run
 
@@ -13,6 +12,7 @@ from flows.config import ConfigError, RunRecord, load_config, new_run_record, re
 from pipeline.compute import best_compute
 from pipeline.run_dir import RunDir, read_record, write_record
 from pipeline.scans.ingest import fingerprint
+from pipeline.scans.remote import is_remote
 
 DEMO = "demo"  # in place of a source: the built-in head phantoms
 
@@ -61,7 +61,7 @@ def open_run(*, source: str, root: Path, preset: str, seed: int, config: str | N
     run = RunDir(root)
     if not run.run_json.exists():
         require_free(root)
-    digest = DEMO if source == DEMO else fingerprint(_existing(source))
+    digest = DEMO if source == DEMO else fingerprint(_existing(source), study.ingest)
     record = new_run_record(preset=preset, seed=seed, config=study, source_digest=digest, compute=str(best_compute()))
     if not run.run_json.exists():
         try:

@@ -152,8 +152,6 @@ def ingest(
     if locate is not None:
         typer.echo(dataset.locate_file(source, locate))
         return
-    if out is None and not check:
-        raise ConfigError("say where the dataset goes with --out, or only look with --check")
     chosen = dataset.ingest_config(file=config, layout=layout.value if layout else None, channel=channel)
     if check:
         findings = dataset.check(source=source, config=chosen, key_file=key_file, seed=seed)
@@ -161,6 +159,8 @@ def ingest(
         if not findings.sound:
             raise typer.Exit(BROKEN_CONTRACT)
         return
+    if out is None:
+        raise ConfigError("say where the dataset goes with --out, or only look with --check")
     said = dataset.make(source=source, out=out, config=chosen, key_file=key_file, seed=seed)
     console.print(said, soft_wrap=True)
 

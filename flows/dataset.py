@@ -10,7 +10,8 @@ from data_contracts.violations import ContractError
 from flows.config import ConfigError, load_config, require_free
 from flows.progress import stage
 from pipeline.run_dir import RunDir
-from pipeline.scans.deidentify import locate, read_key
+from pipeline.scans.deidentified_copy import write_copy
+from pipeline.scans.deidentify import KEY_VARIABLE, locate, read_key, write_new_key
 from pipeline.scans.ingest import IngestConfig, IngestRecord, ingest
 
 
@@ -85,6 +86,19 @@ def _by_rule(findings: pd.DataFrame) -> list[str]:
         f"{outcome}: {rule}: {len(rows)}, first {rows['record'].iloc[0]}: {rows['detail'].iloc[0]}"
         for (outcome, rule), rows in findings.groupby(["outcome", "rule"], sort=True)
     ]
+
+
+def deidentify(*, source: Path, out: Path, key_file: Path | None, new_key: Path | None) -> str:
+    """Copy DICOM files without what identifies; returns one line on what was written."""
+    require_free(out)
+    if new_key is not None:
+        write_new_key(new_key)
+    key = read_key(new_key or key_file)
+    if key is None:
+        raise ConfigError(f"a key is needed: --new-key FILE makes one, --key-file FILE or {KEY_VARIABLE} gives it")
+    with stage("De-identify", "files") as update:
+        written, refused = write_copy(source=source, out=out, key=key, progress=update)
+    return f"{written} files written to {out}, {refused} refused; {out / 'quarantine.csv'} says why"
 
 
 def locate_file(source: str, record: str) -> Path:

@@ -16,6 +16,7 @@ from pipeline.formats.nifti import write_volume
 from pipeline.run_dir import RunDir, read_record
 from pipeline.scans.deidentify import locate
 from pipeline.scans.ingest import IngestConfig, IngestRecord, ingest
+from pipeline.scans.labels import LabelConfig
 from pipeline.scans.positions import match
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -56,7 +57,7 @@ def run(
         source=source,
         out=where,
         config=config,
-        rng=np.random.default_rng(seed),
+        seed=seed,
         progress=lambda i, n: done.append((i, n)),
     )
     assert [i for i, _ in done] == list(range(1, done[-1][1] + 1))
@@ -308,12 +309,12 @@ def test_out_inside_the_source_is_refused(classes: Path) -> None:
 
 def test_layout_chooses_what_decides(masks: Path, tmp_path: Path) -> None:
     save(masks / "yes" / "roe.png", head(77))
-    _, quarantine, _ = run(masks, tmp_path / "a", EVERYTHING.model_copy(update={"layout": "masks"}))
+    _, quarantine, _ = run(masks, tmp_path / "a", EVERYTHING.model_copy(update={"labels": LabelConfig(layout="masks")}))
     assert (quarantine["rule"] == "no_diagnosis").sum() == 1
     with pytest.raises(ContractError, match="no_tumour"):
-        run(masks, tmp_path / "b", EVERYTHING.model_copy(update={"layout": "classes"}))
+        run(masks, tmp_path / "b", EVERYTHING.model_copy(update={"labels": LabelConfig(layout="classes")}))
     with pytest.raises(ValidationError):
-        IngestConfig(layout="bids")
+        IngestConfig(labels={"layout": "by_hand"})
 
 
 def test_real_253(tmp_path: Path) -> None:
@@ -351,5 +352,5 @@ def test_real_oddities_stop_nothing(tmp_path: Path) -> None:
     write_volume(controls / "control.nii.gz", volume(4), (5.0, 2.0, 2.0))
     manifest, quarantine, _ = run(tmp_path / "in", tmp_path / "out", EVERYTHING)
     assert {"sagittal", "axial"} <= set(manifest["plane"])
-    wanted = {"wrong_modality", "multiframe_unsupported", "no_pixels", "unreadable", "unknown_format", "noise"}
+    wanted = {"wrong_modality", "frames_unplaced", "no_pixels", "unreadable", "unknown_format", "noise"}
     assert wanted <= set(quarantine["rule"])

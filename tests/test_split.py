@@ -11,7 +11,7 @@ from data_contracts.splits import check_splits
 from data_contracts.violations import ContractError
 from pipeline.run_dir import RunDir
 from pipeline.scans.ingest import IngestConfig, ingest
-from pipeline.scans.sources import list_files
+from pipeline.scans.sources import list_source
 from pipeline.scans.split import SplitConfig, split
 
 
@@ -118,7 +118,7 @@ def test_no_copy_in_the_253_set_stands_on_both_sides_of_any_fold(shared_data: Pa
     splits = split(manifest, config=SplitConfig(folds_drawn=5, folds_evaluated=5), seed=0)
     assert check_splits(splits, manifest) == []
     # copies by a measure apart from the pipeline's grouping: the box of everything bright, squeezed to one size
-    paths = {f"file-{i:04d}": path for i, path in enumerate(list_files(source).paths, start=1)}
+    paths = {f"file-{i:04d}": path for i, path in enumerate(list_source(source).paths, start=1)}
     pictures = [Image.open(paths[name]).convert("L") for name in manifest["slice_id"]]
     boxes = [picture.point(lambda grey: 255 * (grey > 60)).getbbox() for picture in pictures]
     vectors = [

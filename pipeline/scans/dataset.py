@@ -29,7 +29,7 @@ def manifest_table(slices: Sequence[Slice], pseudonyms: Pseudonyms | None) -> pd
     table["origin"] = REAL
     table["subject"] = [
         # the source's own word for the patient, whichever road it came by, and nothing else, is what a key names
-        numbers[i] if pseudonyms is None or s.subject is None else pseudonyms.subject(str(s.subject[1]))
+        numbers[i] if pseudonyms is None or s.subject is None else pseudonyms.subject(s.subject[1])
         for i, s in enumerate(slices)
     ]
     table["subject_known"] = [s.subject is not None for s in slices]

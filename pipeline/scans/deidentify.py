@@ -43,7 +43,7 @@ def locate(source: Path, record: str, *, layout: str = "auto") -> Path:
     A member of an archive is named below it, `batch.zip/yes/1.png`. Source and layout must be those of the ingest.
     Raises ContractError where there is no such file.
     """
-    found = re.fullmatch(r"file-(\d{4,})(-z\d+)?", record)
+    found = re.fullmatch(r"file-(\d{4,})(-s\d+)?(-z\d+)?", record)
     with TemporaryDirectory(prefix="augment-mri-locate-") as scratch:
         candidates = list_source(source, layout=layout, scratch=Path(scratch)).candidates
         if found is None or not 1 <= int(found[1]) <= len(candidates):

@@ -19,6 +19,7 @@ from pipeline.formats.scan import guess_sequence
 from pipeline.run_dir import RunDir, read_record, write_findings, write_record, write_table
 from pipeline.scans import dataset, duplicates, linking, remote, sources, workers
 from pipeline.scans.deidentify import Pseudonyms, file_record
+from pipeline.scans.fetched import shown
 from pipeline.scans.positions import read_slice_index
 from pipeline.scans.reading import Job, ReadConfig, Slice, read
 from pipeline.scans.sources import Candidate, SourceFile
@@ -81,7 +82,7 @@ def ingest(
     """
     pseudonyms = None if key is None else Pseudonyms(key)
     inputs = IngestInputs(
-        source_digest=fingerprint(source),
+        source_digest=fingerprint(source, config),
         code_digest=_code_digest(),
         key_check="" if pseudonyms is None else pseudonyms.folder("key check"),
         seed=seed,
@@ -95,7 +96,11 @@ def ingest(
         path.unlink(missing_ok=True)  # from here on there is no whole dataset until the end
     findings = Findings()
     with _on_this_machine(source, out) as local:
-        listing = sources.list_source(local, layout=config.labels.layout, scratch=out.scratch / "unpacked")
+        listing = sources.list_source(
+            local, layout=config.labels.layout, column=config.labels.column, scratch=out.scratch / "unpacked"
+        )
+        for note in listing.notes:
+            findings.add("source", REVIEW, note.rule, note.detail)
         files = [_described(candidate, i, local) for i, candidate in enumerate(listing.candidates, start=1)]
         units = find_units(
             files,
@@ -138,9 +143,11 @@ def ingest(
     return record
 
 
-def fingerprint(source: str | Path) -> str:
+def fingerprint(source: str | Path, config: IngestConfig) -> str:
     """Hex SHA-256 that changes when any file of the source does; of a remote one without fetching it."""
-    return remote.fingerprint(str(source)) if remote.is_remote(str(source)) else sources.digest_of(Path(source))
+    if remote.is_remote(str(source)):
+        return remote.fingerprint(str(source))
+    return sources.digest_of(Path(source), layout=config.labels.layout)
 
 
 def _code_digest() -> str:
@@ -193,6 +200,7 @@ def _described(candidate: Candidate, i: int, source: Path) -> SourceFile:
         source_sequence=guess_sequence(source.resolve().name),
         declared=candidate.declared,
         refused=candidate.refused,
+        wrapper=candidate.wrapper,
     )
 
 
@@ -256,7 +264,7 @@ def _require_both(slices: Sequence[Slice], source: str | Path, out: RunDir, find
     rules = Counter(kept_out).most_common(1)
     why = f"most often because of {rules[0][0]} ({rules[0][1]} times); " if rules else ""
     rest = f"{out.quarantine} lists each with its reason"
-    where = remote.shown(str(source)) if remote.is_remote(str(source)) else source
+    where = shown(str(source)) if remote.is_remote(str(source)) else source
     if not slices:
         detail = f"no slice in {where} can be used, {why}{rest}"
     else:

@@ -44,11 +44,11 @@ def raster_positions(files: Sequence[SourceFile], slices_of: Mapping[str, int]) 
     scans: dict[tuple[str, str], list[SourceFile]] = defaultdict(list)
     for file in files:
         last = re.search(r"(\d+)$", file.stem)
-        n = slices_of.get(file.path.parent.name)
+        n = slices_of.get(file.relative.parent.name)
         if n is not None and last and 1 <= int(last[1]) <= n:
             positions[file.path] = (int(last[1]) - 0.5) / n
-        elif n is None and file.subject is not None:
-            scans[file.subject, file.sequence].append(file)
+        elif n is None and file.stack is not None:
+            scans[file.stack, file.sequence].append(file)
     for scan in scans.values():
         if len(scan) >= MIN_SLICES:
             ordered = sorted(scan, key=lambda file: (_natural(file.stem), file.relative))

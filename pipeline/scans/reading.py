@@ -1,7 +1,8 @@
 """One unit of a source, read in a child process: decode, label, examine, and write the slices that may enter."""
 
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from pipeline.scans import duplicates
 from pipeline.scans.labels import LabelConfig, Unlabelled, label
 from pipeline.scans.quality import MIN_SIDE, examine
 from pipeline.scans.units import Findings, Unit, read_mask, read_unit
+
+MOST_STRANGE: Final = 0.25  # share of a scan's sections that may be no head: tips of volumes look odd
 
 
 class ReadConfig(BaseModel):
@@ -53,7 +56,7 @@ class Slice:
     """One admitted slice; its pixels lie on disk. `subject` is raw and stays in memory."""
 
     slice_id: str
-    subject: Hashable | None
+    subject: tuple[str, str] | None
     diagnosis: str
     label_rule: str
     sequence: str
@@ -69,6 +72,9 @@ class Slice:
     group: int = -1  # of its duplicates and subject, once they are linked
 
 
+Admitted = tuple[Slice, NDArray[np.float16]]  # and its features
+
+
 @dataclass(frozen=True)
 class Read:
     """A unit's admitted slices, their features for finding duplicates (N, FEATURES), and what was found on the way."""
@@ -82,7 +88,7 @@ class Read:
 def read(job: Job) -> Read:
     """Decode a unit and write its slices that may enter, each whole or not at all. What may not is a finding."""
     findings = Findings()
-    admitted: list[tuple[Slice, NDArray[np.float16]]] = []
+    admitted: list[Admitted] = []
     decoded = 0
     try:
         scans = read_unit(job.unit, channel=job.config.channel, findings=findings)
@@ -98,6 +104,7 @@ def read(job: Job) -> Read:
             findings.add(scan_id, QUARANTINED, error.rule, error.detail)
             continue
         kept = list(_admitted(job=job, scan=scan, scan_id=scan_id, mask=mask, findings=findings))
+        kept = _doubted(kept, findings)
         for note in scan.notes if kept else ():
             findings.add(scan_id, REVIEW, note.rule, note.detail)
         admitted += kept
@@ -105,9 +112,21 @@ def read(job: Job) -> Read:
     return Read(tuple(one for one, _ in admitted), features, tuple(findings.rows), decoded)
 
 
+def _doubted(kept: list[Admitted], findings: Findings) -> list[Admitted]:
+    """The slices of a scan, for review where many of its other sections are no head: then they are hardly one."""
+    strange = sum(row["rule"] == "not_a_head" and row["outcome"] == QUARANTINED for row in findings.rows)
+    share = strange / max(strange + len(kept), 1)
+    if share <= MOST_STRANGE:
+        return kept
+    for one, _ in kept:
+        detail = f"{share:.2f} of the sections of this scan are no head, at most {MOST_STRANGE}"
+        findings.add(one.slice_id, REVIEW, "beside_no_head", detail)
+    return [(replace(one, review=f"{one.review} beside_no_head".strip()), features) for one, features in kept]
+
+
 def _admitted(
     *, job: Job, scan: Scan, scan_id: str, mask: NDArray[np.uint8] | None, findings: Findings
-) -> Iterator[tuple[Slice, NDArray[np.float16]]]:
+) -> Iterator[Admitted]:
     """The slices of one scan that may enter the study, each written to disk as it is admitted."""
     unit, config = job.unit, job.config
     source = ScanSource(
@@ -144,9 +163,13 @@ def _admitted(
         if isinstance(told, Unlabelled):
             findings.add(slice_id, told.outcome, told.rule, told.detail)
             continue
+        rules = [finding.rule for finding in examined.findings]
+        if mask is not None and told.review:
+            findings.add(slice_id, REVIEW, *told.review)
+            rules.append(told.review[0])
         arrays = {"pixels": pixels} if mask is None else {"pixels": pixels, "mask": mask[z]}
         with whole(job.out.slice_pixels(slice_id)) as part, part.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub reads the names as its own options
+            np.savez(file, **arrays)
         one = Slice(
             slice_id=slice_id,
             subject=unit.subject(scan),
@@ -160,7 +183,7 @@ def _admitted(
             spacing_mm=scan.spacing_mm,
             tumour_pixels=tumour_pixels,
             sha256=duplicates.pixel_digest(pixels),
-            review=" ".join(finding.rule for finding in examined.findings),
+            review=" ".join(rules),
             source=source,
         )
         yield one, duplicates.features(pixels, head=examined.head)

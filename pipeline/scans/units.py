@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data_contracts.manifest import QUARANTINED
+from data_contracts.manifest import LEFT_OUT, QUARANTINED
 from pipeline.formats import dicom, dicom_enhanced, nifti, raster
 from pipeline.formats.scan import Scan, Unreadable
 from pipeline.scans import workers
+from pipeline.scans.candidates import LEFT_OUT_RULES
 from pipeline.scans.positions import raster_positions
 from pipeline.scans.sources import SourceFile, pair_masks
 from pipeline.scans.workers import Refusal
@@ -56,8 +57,11 @@ class Unit:
         """Pseudonym of one of the unit's scans, of which most units have one."""
         return self.file.record if stacks == 1 else f"{self.file.record}-s{stack + 1}"
 
-    def subject(self, scan: Scan) -> Hashable | None:
-        """Raw key of the subject; None where the source names none. A volume without a name is its own subject."""
+    def subject(self, scan: Scan) -> tuple[str, str] | None:
+        """Road by which the subject is known, and its raw name; None where the source names none.
+
+        A volume without a name is its own subject.
+        """
         if self.file.declared is not None and self.file.declared.subject is not None:
             return ("declared", self.file.declared.subject)
         if scan.raw_subject is not None:
@@ -77,7 +81,8 @@ def find_units(
     """
     for file in files:
         if file.refused is not None:
-            findings.add(file.record, QUARANTINED, *file.refused)
+            outcome = LEFT_OUT if file.refused[0] in LEFT_OUT_RULES else QUARANTINED
+            findings.add(file.record, outcome, *file.refused)
     files = [file for file in files if file.refused is None]
     masks, orphans = pair_masks(files)
     for mask in orphans:
@@ -106,13 +111,21 @@ def _dicom_units(
     files: Sequence[SourceFile], masks: Mapping[Path, SourceFile], attribute: str | None, findings: Findings
 ) -> Iterator[Unit]:
     of_path = {file.path: file for file in files}
-    stacks: dict[Hashable, list[dicom.DicomHeader]] = defaultdict(list)
-    headers = workers.each(partial(_header, attribute=attribute), files, seconds=lambda _: SECONDS, chunk=32)
-    for file, header in zip(files, headers, strict=True):
+    headers: list[dicom.DicomHeader] = []
+    read = workers.each(partial(_header, attribute=attribute), files, seconds=lambda _: SECONDS, chunk=32)
+    for file, header in zip(files, read, strict=True):
         if isinstance(header, Refusal):
             findings.add(file.record, QUARANTINED, header.rule, header.detail)
-        elif header.multiframe:
-            yield Unit(file, masks.get(file.path) or masks.get(file.path.parent), series=((file, header),))
+        else:
+            headers.append(header)
+    headers, localisers = dicom.split_localisers(headers)
+    for header in localisers:
+        findings.add(of_path[header.path].record, QUARANTINED, "localiser", dicom.LOCALISER_DETAIL)
+    stacks: dict[Hashable, list[dicom.DicomHeader]] = defaultdict(list)
+    for header in headers:
+        file = of_path[header.path]
+        if header.multiframe:
+            yield Unit(file, masks.get(file.path), series=((file, header),))
         else:
             # one series in folders of both classes is a contradiction to be found, not one scan
             stacks[header.series, file.diagnosis].append(header)
@@ -123,7 +136,7 @@ def _dicom_units(
             findings.add(of_path[header.path].record, QUARANTINED, "repeated_position", detail)
         series = tuple((of_path[header.path], header) for header in kept)
         first = min((file for file, _ in series), key=lambda file: file.relative.as_posix())
-        yield Unit(first, masks.get(first.path.parent), series=series)
+        yield Unit(first, masks.get(first.path), series=series)
 
 
 def read_unit(unit: Unit, *, channel: int | None, findings: Findings) -> list[Scan]:

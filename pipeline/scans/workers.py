@@ -77,7 +77,7 @@ def each(
         while waiting:
             yield from finish()
     finally:
-        pool.stop()
+        pool.stop()  # type: ignore[no-untyped-call]  # pebble annotates the rest
         pool.join()
 
 
