@@ -408,3 +408,11 @@ def test_stacked_sequences_are_read_one_at_a_time() -> None:
         assert scan.facts == ScanFacts(coding="tiff", bits=8, channels=3)
     for path in folder.glob("*_mask.tif"):
         assert set(np.unique(read_mask(path))) <= {0, 1}
+
+
+def test_where_flair_stands_for_the_missing_sequences_there_is_nothing_to_choose() -> None:
+    folder = needs("lgg_3channel") / "TCGA_DU_7013_19860523"
+    pictures = [path for path in folder.glob("*.tif") if "mask" not in path.name]
+    assert pictures
+    for path in pictures:
+        np.testing.assert_array_equal(read_raster(path).slices, read_raster(path, channel=1).slices)

@@ -35,7 +35,7 @@ _FLAT: Final = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
 # bits and sample format (1 unsigned, 2 signed, 3 float) that Pillow reads whole; uint32 would overflow in it
 _DEEP: Final = ((12, 1), (16, 1), (16, 2), (32, 2), (32, 3))
 _STORED, _DEFLATE = (1,), (8, 32946)
-_BLOCK: Final = 2**20  # pixels whose brightness is taken at a time
+_BLOCK: Final = 2**16  # pixels whose brightness is taken at a time
 # how a picture lies: turned so often by a quarter counter-clockwise after being mirrored (TIFF 6.0, Orientation)
 _UPRIGHT: Final = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)}
 
@@ -266,15 +266,15 @@ def _grey(picture: _Picture) -> NDArray[Any]:
     if opacity is None and all((colours[..., 0] == colours[..., c]).all() for c in range(1, colours.shape[-1])):
         return np.ascontiguousarray(colours[..., 0])
     height, width, channels = colours.shape
-    flat, clear = colours.reshape(-1, channels), None if opacity is None else opacity.reshape(-1, 1)
+    flat, clear = colours.reshape(-1, channels), None if opacity is None else opacity.reshape(-1)
     grey = np.empty(len(flat), samples.dtype)
     apart = bright = 0.0
     for start in range(0, len(flat), _BLOCK):  # a picture at the limit would take gigabytes as floats
-        block = flat[start : start + _BLOCK].astype(np.float64)
+        block = flat[start : start + _BLOCK].T.astype(np.float64)
         if clear is not None:
             block *= clear[start : start + _BLOCK]
-        mean = block.mean(axis=1)
-        apart, bright = apart + float(np.ptp(block, axis=1).sum()), bright + float(np.abs(mean).sum())
+        mean = block.sum(axis=0) / channels
+        apart, bright = apart + float(np.ptp(block, axis=0).sum()), bright + float(np.abs(mean).sum())
         grey[start : start + _BLOCK] = np.rint(mean) if grey.dtype.kind in "ui" else mean
     measured = apart / bright if bright > 0 else 0.0
     if not measured <= MAX_COLOUR:
