@@ -3,7 +3,9 @@
 Features of phantom heads are measured, and more are drawn with their mean and covariance, as so many phantoms would
 take hours: subjects are walks through that distribution, so that neighbouring slices are alike. Copies of slices of
 other subjects are planted, half of them mirrored, in one framing only and just above the threshold or well above it.
-Real copies agree in several framings, so the recall here is a lower bound. Memory is that of the process beside the
+Real copies agree in several framings, so the recall here is a lower bound. Growth is the exponent of the processor's
+seconds between two rows (other work on the machine stretches the clock; set OMP_NUM_THREADS=1 to count no waiting
+threads); it is steep where one bucket first becomes several tables. Memory is that of the process beside the
 file of features, which lies on disk.
 """
 
@@ -102,7 +104,7 @@ class Peak:
 
 
 def row(n: int, folder: Path, real: Features, *, known: bool) -> tuple[float, str]:
-    """Seconds, and a row of the table."""
+    """Seconds of the processor, and a row of the table."""
     rng = np.random.default_rng(n)
     path = folder / "features.npy"
     rows = write(path, n, real, rng)
@@ -112,9 +114,9 @@ def row(n: int, folder: Path, real: Features, *, known: bool) -> tuple[float, st
     rows.flush()
     subjects = np.arange(n) // PER_SUBJECT if known else np.full(n, -1)
     with Peak() as peak:
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         pairs = near_duplicates(features=np.load(path, mmap_mode="r"), subjects=subjects, seed=0)
-        seconds = time.perf_counter() - start
+        seconds, busy = time.perf_counter() - start, time.process_time() - busy
     found = {*pairs}
     wanted = [
         {(min(i, j), max(i, j)) for i, j in which.T.tolist() if not known or subjects[i] != subjects[j]}
@@ -122,7 +124,10 @@ def row(n: int, folder: Path, real: Features, *, known: bool) -> tuple[float, st
     ]
     shares = "  ".join(f"{len(found & kind) / len(kind):5.2f}" for kind in wanted)
     others = len(found.difference(*wanted))
-    return seconds, f"{n:>7}  {tables_needed(n):>6}  {seconds:7.1f}  {{}}  {peak.most:6.0f}  {shares}  {others:>8}"
+    return (
+        busy,
+        f"{n:>7}  {tables_needed(n):>6}  {seconds:7.1f}  {busy:7.1f}  {{}}  {peak.most:6.0f}  {shares}  {others:>8}",
+    )
 
 
 def main() -> None:
@@ -133,7 +138,7 @@ def main() -> None:
         f"{len(real)} phantom slices measured; their heads agree by {np.median(closest @ closest.T):.2f} in the median"
     )
     print("agreement of planted copies: " + ", ".join(f"{kind:.2f}" for kind in KINDS) + f"; wanted: {AGREEMENT}")
-    print(" slices  tables  seconds  growth     MiB   found of each kind    other pairs")
+    print(" slices  tables  seconds      cpu  growth     MiB   found of each kind    other pairs")
     with tempfile.TemporaryDirectory() as folder:
         before: tuple[int, float] | None = None
         for n in SIZES:
