@@ -36,7 +36,8 @@ def train_model(
     if not fitted.exists():  # else it is this training, to be gone on with
         require_free(out)
     chosen = manifest[rows]
-    measured = measure_all(source, list(chosen["slice_id"]), config.normalise)
+    spacings = list(chosen["spacing_mm"].astype(float)) if config.normalise.spacing_mm else None
+    measured = measure_all(source, list(chosen["slice_id"]), config.normalise, spacings=spacings)
     normalisation = fit(measured)
     write_record(fitted, normalisation)
     return model_dir.train(

@@ -1,6 +1,7 @@
 """From a finished run folder to the one record that a report may see."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import pandas as pd
 
@@ -23,6 +24,7 @@ from data_contracts.splits import Fold, Splits
 from flows.config import RunRecord
 from pipeline.run_dir import RunDir, read_record
 from pipeline.scans.ingest import IngestRecord
+from pipeline.scans.normalise import read_normalisation
 from pipeline.synthesis import model_dir
 
 
@@ -49,7 +51,7 @@ def summarise(
         memorisation=tuple(memorisation),
         training=tuple(_training(run, fold.fold, diagnosis) for fold in folds for diagnosis in DIAGNOSES),
         pictures=tuple(pictures),
-        warnings=tuple(_warnings(record, memorisation)),
+        warnings=tuple(_warnings(run, record, folds, memorisation)),
         provenance=Provenance(
             preset=record.preset,
             seed=record.seed,
@@ -129,12 +131,25 @@ def _training(run: RunDir, fold: int, diagnosis: str) -> TrainingRecord:
     )
 
 
-def _warnings(record: RunRecord, memorisation: Sequence[MemorisationScores]) -> list[str]:
+_UNDONE: Final = {
+    "skull_kept": "the skull could not be found and was left on",
+    "bias_kept": "shading could not be corrected",
+}
+
+
+def _warnings(
+    run: RunDir, record: RunRecord, folds: Sequence[Fold], memorisation: Sequence[MemorisationScores]
+) -> list[str]:
     found = []
     if record.preset == "smoke":
         found.append(
             "The smoke preset only shows that the program runs. None of its figures says anything of the data."
         )
+    for fold in folds:
+        undone = read_normalisation(run, fold.fold).undone
+        found += [
+            f"Fold {fold.fold}, normalisation: {_UNDONE[what]} in {n} training slices." for what, n in undone.items()
+        ]
     found += [
         f"Fold {s.fold}, {s.diagnosis}: only {s.n_kept} of {s.n_generated} generated slices passed the screen."
         for s in memorisation

@@ -92,7 +92,7 @@ def write_pictures(folder: Path, stack: np.ndarray) -> None:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("planted") / "source"
-    for i in range(8):
+    for i in range(12):
         diagnosis = ("yes", "no")[i % 2]
         folder = root / diagnosis / f"{MARK}{i}_{DAY}"
         folder.mkdir(parents=True)
@@ -105,7 +105,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / f"{MARK}cut.dcm").write_bytes(broken[: len(broken) // 2])
             broken[-4000:] = b""
             paths[3].write_bytes(broken)
-        elif i < 6:
+        elif i < 8:
             write_nifti(folder / f"{MARK}_FLAIR.nii.gz", stack)
             (folder / f"{MARK}_cut.nii").write_bytes(nib.load(folder / f"{MARK}_FLAIR.nii.gz").to_bytes()[:9000])
         else:
@@ -115,7 +115,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.comment = f"{MARK}zip".encode()
-        archive.writestr(f"{MARK}/yes/{MARK}.png", (root / "yes" / f"{MARK}6_{DAY}" / f"{MARK}-05.jpg").read_bytes())
+        archive.writestr(f"{MARK}/yes/{MARK}.png", (root / "yes" / f"{MARK}8_{DAY}" / f"{MARK}-05.jpg").read_bytes())
         archive.writestr(f"../{MARK}.png", b"climbs")
     (root / f"{MARK}.zip").write_bytes(buffer.getvalue())
     (root / f"{MARK}notes.txt").write_text(MARK)

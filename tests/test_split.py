@@ -98,11 +98,16 @@ def test_too_few_groups_of_a_diagnosis_say_which_how_many_and_what_to_do(present
     assert "3 needed" in violation.detail
 
 
+def test_two_patients_to_learn_from_cannot_tell_a_copy_from_a_likeness() -> None:
+    with pytest.raises(ContractError, match="2 with tumour to learn from, at least 3"):
+        split(manifest(tumour=4, no_tumour=9), config=SplitConfig(folds_drawn=2), seed=0)
+
+
 def test_as_many_groups_as_parts_are_enough() -> None:
-    table = manifest(tumour=3, no_tumour=3)
-    config = SplitConfig(folds_drawn=3, folds_evaluated=3)
+    table = manifest(tumour=5, no_tumour=5)
+    config = SplitConfig(folds_drawn=5, folds_evaluated=5)
     for seed in range(20):
-        assert len(split(table, config=config, seed=seed).folds) == 3
+        assert len(split(table, config=config, seed=seed).folds) == 5
 
 
 def test_more_folds_evaluated_than_drawn_is_a_wrong_config() -> None:
@@ -112,8 +117,7 @@ def test_more_folds_evaluated_than_drawn_is_a_wrong_config() -> None:
 
 def test_no_copy_in_the_253_set_stands_on_both_sides_of_any_fold(shared_data: Path, tmp_path: Path) -> None:
     source, run = shared_data / "brain_mri_253", RunDir(tmp_path)
-    rng = np.random.default_rng(0)
-    ingest(source=source, out=run, config=IngestConfig(), rng=rng, progress=lambda _done, _total: None)
+    ingest(source=source, out=run, config=IngestConfig(), seed=0)
     manifest = pd.read_parquet(run.manifest)
     splits = split(manifest, config=SplitConfig(folds_drawn=5, folds_evaluated=5), seed=0)
     assert check_splits(splits, manifest) == []

@@ -23,8 +23,8 @@ MAX_STRETCH: Final = 8.0  # pixels less square than this hold no picture of a he
 # world axis (0 right, 1 anterior, 2 superior) that the slices of a plane are stacked along
 STACKED_ALONG: Final = {"sagittal": 0, "coronal": 1, "axial": 2}
 _PLANE_OF_AXIS: Final = {axis: plane for plane, axis in STACKED_ALONG.items()}
-# the libraries below log and warn with header text, which may name a patient
-_TALKATIVE: Final = ("pydicom", "nibabel.global", "PIL")
+# families of loggers of libraries that log and warn with header text, which may name a patient
+_TALKATIVE: Final = ("pydicom", "nibabel", "PIL", "tifffile")
 
 # first match wins; a description is lower case with every other sign than letters, digits and * as one space
 _SEQUENCE_WORDS: Final = (
@@ -100,17 +100,26 @@ class Scan:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence warnings and log lines of the decoding libraries: their texts quote headers."""
-    loggers = [logging.getLogger(name) for name in _TALKATIVE]
-    before = [logger.disabled for logger in loggers]
+    families = [logging.getLogger(name) for name in _TALKATIVE]
+    # a family's switch does not reach its children, so each is switched off; one that is made meanwhile hands its
+    # lines up to the family, where they end
+    loggers = [logging.getLogger(n) for n in logging.root.manager.loggerDict if n.split(".")[0] in _TALKATIVE]
+    before = [(logger, logger.disabled, logger.propagate) for logger in {*families, *loggers}]
+    end = logging.NullHandler()
     try:
-        for logger in loggers:
+        for logger, _, _ in before:
             logger.disabled = True
+        for family in families:
+            family.propagate = False
+            family.addHandler(end)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled
+        for family in families:
+            family.removeHandler(end)
+        for logger, disabled, propagate in before:
+            logger.disabled, logger.propagate = disabled, propagate
 
 
 def plane_of_axis(world_axis: int) -> str:

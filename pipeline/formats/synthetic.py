@@ -41,6 +41,7 @@ def write_synthetic(
         "spacing_mm": unknown,
         "tumour_pixels": pd.Series([pd.NA] * len(names), dtype="Int64"),
         "sha256": [hashlib.sha256(image.tobytes()).hexdigest() for image in pixels],
+        "review": "",
     }
     manifest = pd.DataFrame(rows, columns=list(MANIFEST.columns))
     require(check_manifest(manifest))

@@ -57,7 +57,9 @@ def _contradictory(slices: Sequence[Slice], near: Sequence[tuple[int, int]]) -> 
         if of_head and slices[i].diagnosis != slices[j].diagnosis:
             for one, twin in ((i, j), (j, i)):
                 found.setdefault(one, f"looks as {slices[twin].slice_id}, which is {slices[twin].diagnosis}")
-    return found
+    # of slices equal to the last bit only the first is compared with others
+    said = {slices[i].sha256: detail for i, detail in found.items()}
+    return {i: said[s.sha256] for i, s in enumerate(slices) if s.sha256 in said} | found
 
 
 def match_positions(

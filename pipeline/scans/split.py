@@ -1,5 +1,7 @@
 """Folds drawn over groups of slices, stratified by diagnosis: no subject and no duplicate stands on both sides."""
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -8,6 +10,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from data_contracts.manifest import DIAGNOSES
 from data_contracts.splits import Fold, Splits, check_splits
 from data_contracts.violations import Violation, require
+
+MIN_TRAIN_GROUPS: Final = 3  # a copy of one patient is known by its distance from at least two others
 
 
 class SplitConfig(BaseModel):
@@ -42,13 +46,26 @@ def split(manifest: pd.DataFrame, *, config: SplitConfig, seed: int) -> Splits:
         for i, (train, test) in enumerate(parts)
     )
     splits = Splits(seed=seed, folds=folds)
-    require(check_splits(splits, manifest))
+    require([*check_splits(splits, manifest), *_too_few_to_learn(manifest, folds)])
     return splits
 
 
 def _names(names: pd.Index, numbers: np.ndarray) -> tuple[str, ...]:
     """Group names of the rows of one part, each once, in the manifest's order."""
     return tuple(str(names[number]) for number in np.unique(numbers))
+
+
+def _too_few_to_learn(manifest: pd.DataFrame, folds: tuple[Fold, ...]) -> list[Violation]:
+    """One violation a fold and diagnosis whose training part cannot tell a copy of a patient from a likeness."""
+    found = []
+    for fold in folds:
+        train = manifest[manifest["group"].isin(fold.train)]
+        for diagnosis in DIAGNOSES:
+            count = train.loc[train["diagnosis"] == diagnosis, "group"].nunique()
+            if count < MIN_TRAIN_GROUPS:
+                detail = f"{count} with {diagnosis} to learn from, at least {MIN_TRAIN_GROUPS}: add subjects"
+                found.append(Violation(f"fold-{fold.fold}", "too few subjects to learn from", detail))
+    return found
 
 
 def _too_few(manifest: pd.DataFrame, config: SplitConfig) -> list[Violation]:

@@ -193,9 +193,8 @@ def read_mask(unit: Unit, scan: Scan) -> NDArray[np.uint8] | None:
         if unit.mask.kind == "raster":
             mask = raster.read_mask(unit.mask.path)[None]
         elif unit.mask.kind == "nifti":
-            plane = None if scan.plane == "unknown" else scan.plane
-            labels = nifti.read_nifti(unit.mask.path, plane=plane, labels=True).slices
-            mask = (labels > 0.5).astype(np.uint8)  # interpolated masks hold 0.99999997 for 1
+            labels = nifti.read_nifti(unit.mask.path, plane=scan.plane, labels=True).slices
+            mask = (labels > 0).astype(np.uint8)
         else:
             raise Unreadable("unreadable", "neither a picture nor NIfTI")
     except Unreadable as error:
