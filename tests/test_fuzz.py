@@ -149,7 +149,11 @@ def dicomdir(folder: Path) -> None:
     data.file_meta.MediaStorageSOPClassUID = pydicom.uid.MediaStorageDirectoryStorage
     data.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
     record = pydicom.Dataset()
-    record.DirectoryRecordType, record.ReferencedFileID = "IMAGE", ["..", "..", "EVIL"]
+    record.DirectoryRecordType = "IMAGE"
+    pointing = pydicom.DataElement(
+        "ReferencedFileID", "CS", ["..", "..", "EVIL"], validation_mode=pydicom.config.IGNORE
+    )
+    record.add(pointing)
     data.DirectoryRecordSequence = [record]
     data.save_as(folder / "DICOMDIR", enforce_file_format=True)
     (folder / "DICOMDIR").replace(folder / "evil_dicomdir.dcm")  # so that it is opened, not passed over by its name
