@@ -67,7 +67,7 @@ def test_every_file_is_used_or_kept_out_by_the_right_rule(shared_data: Path, tmp
         places[file_record(i)] = "lgg_flair" if folder.startswith("lgg_flair/") else folder
     manifest, quarantine = pd.read_parquet(out.manifest), pd.read_csv(out.quarantine)
     found: dict[str, Counter[str]] = defaultdict(Counter)
-    used = [
+    used = list(zip(manifest["slice_id"], manifest["diagnosis"], strict=True))
         (slice_id, diagnosis) for slice_id, diagnosis in zip(manifest["slice_id"], manifest["diagnosis"], strict=True)
     ]
     kept_out = list(zip(quarantine["record"], quarantine["rule"], strict=True))
