@@ -7,6 +7,7 @@ is stopped at the end, whatever happens; one test starts another, whose lists ar
 
 import hashlib
 import json
+import logging
 import socket
 import subprocess
 import threading
@@ -21,7 +22,7 @@ import pydicom
 import pytest
 import requests
 from numpy.typing import NDArray
-from pydicom.uid import CTImageStorage, generate_uid
+from pydicom.uid import CTImageStorage, RLELossless, generate_uid
 
 from data_contracts.violations import ContractError
 from pipeline.formats.dicom_write import write_series
@@ -61,6 +62,10 @@ def upload(rest: str, folder: Path) -> None:
         write_series(
             folder / str(seed), volume(seed), spacing=(5, 1, 1), subject_id=subject, sequence=sequence, uid_seed=seed
         )
+    for path in (folder / "4").iterdir():  # one series is stored compressed
+        data = pydicom.dcmread(path)
+        data.compress(RLELossless, generate_instance_uid=False)
+        data.save_as(path)
     for name, subject, of in (("ct-beside", "secret-patient-0", 0), ("ct-alone", "secret-patient-9", 99)):
         write_series(folder / name, volume(9), spacing=(5, 1, 1), subject_id=subject, sequence="unknown", uid_seed=of)
         series = generate_uid(entropy_srcs=[name])
@@ -179,13 +184,14 @@ def test_what_was_uploaded_comes_back_with_equal_pixels(server: Server, tmp_path
 
 
 def test_an_instance_comes_as_it_is_stored(server: Server, tmp_path: Path) -> None:
-    into = remote.fetch(f"{server.url}?PatientID=secret-patient-3", into=tmp_path / "in")
+    into = remote.fetch(f"{server.url}?PatientID=secret-patient-4", into=tmp_path / "in")
     sent = {
         uid: requests.get(f"{server.rest}/instances/{uid}/file", auth=(USER, PASSWORD), timeout=10).content
         for uid in requests.get(f"{server.rest}/instances", auth=(USER, PASSWORD), timeout=10).json()
     }
     digests = {hashlib.sha256(content).hexdigest() for content in sent.values()}
     assert {hashlib.sha256(path.read_bytes()).hexdigest() for path in into.rglob("*.dcm")} < digests
+    assert pydicom.dcmread(into / "000001" / "000001.dcm").file_meta.TransferSyntaxUID == RLELossless
 
 
 @pytest.mark.parametrize(
@@ -197,9 +203,13 @@ def test_an_instance_comes_as_it_is_stored(server: Server, tmp_path: Path) -> No
         ("00100020=secret-patient-4&Modality=MR", {4}),
     ],
 )
-def test_filters_choose(server: Server, tmp_path: Path, query: str, seeds: set[int]) -> None:
+def test_filters_choose(
+    server: Server, tmp_path: Path, query: str, seeds: set[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     into = remote.fetch(f"{server.url}?{query}", into=tmp_path / "in")
     assert pixels(into) == {volume(seed).tobytes() for seed in seeds}
+    assert caplog.text == ""  # no address, which would name the patient
 
 
 def test_resuming_asks_only_for_series_that_lack_something(
@@ -256,6 +266,11 @@ def test_credentials_do_not_belong_in_a_url(tmp_path: Path) -> None:
     assert USER not in text
 
 
+@pytest.mark.parametrize("source", ["dicomweb+ftp://host/x", "dicomweb+http://", "dicomweb+http://host:abc/x"])
+def test_a_url_that_is_none_is_refused(source: str, tmp_path: Path) -> None:
+    assert "bad_url" in refused(source, tmp_path)
+
+
 def test_no_server_and_a_silent_one_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = f"dicomweb+http://127.0.0.1:{free_port()}/dicom-web?PatientID=secret-patient-1"
     assert "no_connection" in refused(nobody, tmp_path)
@@ -264,22 +279,40 @@ def test_no_server_and_a_silent_one_are_told_apart(tmp_path: Path, monkeypatch: 
         assert "timeout" in refused(f"dicomweb+http://127.0.0.1:{deaf.getsockname()[1]}/dicom-web", tmp_path)
 
 
-def test_a_bearer_token_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AUGMENT_MRI_DICOMWEB_TOKEN", "no-such-token")
+@contextmanager
+def answering(body: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that gives one request this answer: its address as a source, and what it heard."""
     heard: list[bytes] = []
 
     def answer(listening: socket.socket) -> None:
         connection, _ = listening.accept()
         with connection:
             heard.append(connection.recv(65536))
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\n<html></p> ")
+            connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=answer, args=(listening,))
+        thread = threading.Thread(target=answer, args=(listening,), daemon=True)  # which never outlives the tests
         thread.start()
-        with pytest.raises(ContractError, match="not_dicomweb"):
-            remote.fetch(f"dicomweb+http://127.0.0.1:{listening.getsockname()[1]}", into=tmp_path / "in")
-        thread.join()
+        yield f"dicomweb+http://127.0.0.1:{listening.getsockname()[1]}", heard
+        thread.join(timeout=5)
+
+
+@pytest.mark.parametrize("body", [b"<html></p>", b"7", b'"text"', b"[1, 2]", b"[[]]", b"\xff\xfe"])
+def test_an_answer_that_is_not_dicomweb_is_called_that(body: bytes, tmp_path: Path) -> None:
+    with answering(body) as (source, _), pytest.raises(ContractError, match="not_dicomweb"):
+        remote.fetch(source, into=tmp_path / "in")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'[{"0020000D": 3}]', b'[{"0020000D": {"Value": []}}]'])
+def test_an_answer_without_a_study_is_an_empty_one(body: bytes, tmp_path: Path) -> None:
+    with answering(body) as (source, _), pytest.raises(ContractError, match="0 studies match"):
+        remote.fetch(source, into=tmp_path / "in")
+
+
+def test_a_bearer_token_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUGMENT_MRI_DICOMWEB_TOKEN", "no-such-token")
+    with answering(b"[]") as (source, heard), pytest.raises(ContractError, match="no_mr_series"):
+        remote.fetch(source, into=tmp_path / "in")
     assert b"Authorization: Bearer no-such-token" in heard[0]
 
 
@@ -306,3 +339,26 @@ def test_a_list_that_the_server_cut_short_is_refused(tmp_path_factory: pytest.Te
     with orthanc(home, LimitFindInstances=2) as rest:
         send(rest, home / "in")
         assert "cut_short" in refused(f"dicomweb+{rest}/dicom-web", tmp_path)
+
+
+def test_of_a_server_that_does_not_filter_only_mr_is_taken() -> None:
+    def hit(tag: str, uid: str, modality: str = "") -> dict[str, object]:
+        return {tag: {"Value": [uid]}, pacs._MODALITY: {"Value": [modality]}}
+
+    class Indifferent:
+        def search_for_studies(self, **_: object) -> list[dict[str, object]]:
+            return [hit(pacs._STUDY, "1.1")]
+
+        def search_for_series(self, *_: object, **__: object) -> list[dict[str, object]]:
+            return [
+                hit(pacs._SERIES, "1.1.1", "CT"),
+                hit(pacs._SERIES, "1.1.2", "MR"),
+                hit(pacs._SERIES, "1.1.3", "SR"),
+            ]
+
+        def search_for_instances(self, study: str, series: str, **_: object) -> list[dict[str, object]]:
+            return [hit(pacs._INSTANCE, f"{series}.{i}") for i in (2, 1)]
+
+    found = pacs._matching(Indifferent(), "dicomweb+http://host/x")
+    assert found == [pacs._Series("1.1", "1.1.2", ("1.1.2.1", "1.1.2.2"))]
+    assert "1.1" not in repr(found)

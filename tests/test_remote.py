@@ -6,6 +6,7 @@ It is stopped at the end. Credentials are invented and the environment says wher
 import functools
 import http.server
 import io
+import itertools
 import os
 import socket
 import subprocess
@@ -33,6 +34,8 @@ TREE = {
     "participants.tsv": b"participant_id\tdiagnosis\n",
     "no/empty.png": b"",
 }
+
+BUCKETS = itertools.count()
 
 Put = Callable[..., None]
 
@@ -68,11 +71,11 @@ def clients(endpoint: str) -> Any:
 
 
 @pytest.fixture
-def put(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Put:
+def put(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Put:
     """Put objects into a bucket of this test's own; `put.url` is where."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     client = clients(endpoint)
-    bucket = f"bucket-{abs(hash(request.node.name)) % 10**9}"
+    bucket = f"bucket-{next(BUCKETS)}"
     client.create_bucket(Bucket=bucket)
 
     def put(objects: dict[str, bytes], *, below: str = "study/") -> None:
@@ -348,6 +351,9 @@ def test_one_file_of_the_web_is_fetched(tmp_path: Path) -> None:
     (tmp_path / "www" / "my scans.zip").write_bytes(zipped(TREE))
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
+        def send_head(self) -> Any:
+            return self.send_error(401) if "locked" in self.path else super().send_head()
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -364,13 +370,15 @@ def test_one_file_of_the_web_is_fetched(tmp_path: Path) -> None:
             assert remote.fingerprint(f"{base}/my%20scans.zip") != before
             with pytest.raises(ContractError, match="not_found"):
                 remote.fetch(f"{base}/nothing.zip", into=tmp_path / "nothing")
+            with pytest.raises(ContractError, match="access_denied"):
+                remote.fetch(f"{base}/locked.zip", into=tmp_path / "locked")
             with pytest.raises(ContractError, match="give the address of one archive"):
                 remote.fetch(f"{base}/", into=tmp_path / "listing")
         finally:
             server.shutdown()
             thread.join()
     assert path == tmp_path / "in" / "my scans.zip"
-    assert path.read_bytes() == zipped(TREE)
+    assert path.read_bytes() == (tmp_path / "www" / "my scans.zip").read_bytes()
 
 
 def test_local_use_imports_no_client_of_a_remote_protocol() -> None:

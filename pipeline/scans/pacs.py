@@ -40,12 +40,14 @@ _OF_SERIES: Final = frozenset((
 ))  # fmt: skip
 _AS_STORED: Final = (("application/dicom", "*"),)  # in whatever transfer syntax; nothing is coded anew
 _TALKATIVE: Final = ("dicomweb_client.web", "urllib3.connectionpool")  # they log addresses, which name patients
+_WANTED: Final = "want dicomweb+https://HOST:PORT/PATH?FILTER=VALUE"
 _LOGIN: Final = (
     "access denied; set AUGMENT_MRI_DICOMWEB_USER and AUGMENT_MRI_DICOMWEB_PASSWORD, or AUGMENT_MRI_DICOMWEB_TOKEN, to "
     "those of an account that may read"
 )
 # the first that fits; the order matters, since some are kinds of others
 _FAULTS: Final[tuple[tuple[type[Exception], str, str], ...]] = (
+    (requests.exceptions.InvalidURL, "bad_url", _WANTED),
     (requests.exceptions.SSLError, "certificate", "its certificate is not trusted; set REQUESTS_CA_BUNDLE"),
     (requests.exceptions.RetryError, "busy", "the server is busy and stayed so; try again later"),
     (requests.exceptions.JSONDecodeError, "not_dicomweb", "the answer is not DICOMweb's; check the path"),
@@ -138,7 +140,7 @@ def _client(source: str) -> Iterator[DICOMwebClient]:
     url = urlsplit(source)
     scheme = url.scheme.removeprefix("dicomweb+")
     if scheme not in {"http", "https"} or not url.hostname or url.fragment:
-        _refuse(source, "bad_url", "want dicomweb+https://HOST:PORT/PATH?FILTER=VALUE")
+        _refuse(source, "bad_url", _WANTED)
     if "@" in url.netloc:
         _refuse(source, "credentials_in_url", f"take user and password out of the URL; {_LOGIN}")
     loggers = [logging.getLogger(name) for name in _TALKATIVE]
@@ -205,6 +207,8 @@ def _all(search: Callable[..., Sequence[dict[str, Any]]], tag: str) -> dict[str,
     hits: dict[str, dict[str, Any]] = {}
     seen = 0
     while page := search(offset=seen):
+        if not (isinstance(page, list) and all(isinstance(hit, dict) for hit in page)):
+            raise ValueError("a list of hits was wanted")
         new = {uid: hit for hit in page if (uid := _value(hit, tag)) and uid not in hits}
         if not new:
             break
@@ -214,9 +218,10 @@ def _all(search: Callable[..., Sequence[dict[str, Any]]], tag: str) -> dict[str,
 
 
 def _value(hit: dict[str, Any], tag: str) -> str:
-    """The one value of an attribute in the DICOM JSON model (PS3.18 annex F), "" where there is none."""
-    values = hit.get(tag, {}).get("Value") or [""]
-    return str(values[0])
+    """The first value of an attribute in the DICOM JSON model (PS3.18 annex F), "" where there is none."""
+    attribute = hit.get(tag)
+    values = attribute.get("Value") if isinstance(attribute, dict) else None
+    return str(values[0]) if isinstance(values, list) and values else ""
 
 
 def _received(
@@ -248,7 +253,7 @@ def _explained(source: str) -> Iterator[None]:
     except tuple(kind for kind, _, _ in _FAULTS) as error:
         rule, advice = next((rule, advice) for kind, rule, advice in _FAULTS if isinstance(error, kind))
         _refuse(source, rule, advice)
-    except (ValueError, KeyError, AttributeError, TypeError):  # from answers of another shape
+    except (ValueError, KeyError):  # from answers of another shape, or without their content type
         _refuse(source, "not_dicomweb", "the answer is not DICOMweb's; check the path")
 
 
