@@ -24,25 +24,21 @@ from pipeline.scans.quality import examine
 EVERYTHING = IngestConfig(window=(0.0, 1.0), match_position=False)
 
 
-def plain_loop(source: Path, out: Path) -> int:
-    """Every image loaded by MONAI, examined, prepared for duplicate search and written, in one process."""
+def plain_loop(source: Path, out: Path) -> None:
+    """Every image and mask loaded by MONAI, each slice examined, prepared for the search of copies and written."""
     load = LoadImage(image_only=True, ensure_channel_first=False, dtype=None)
-    n = 0
-    for path in sorted(source.rglob("*")):
-        if not path.is_file() or "_mask" in path.name or path.suffix not in {".png", ".gz"}:
-            continue
+    images = [path for path in sorted(source.rglob("*")) if path.suffix in {".png", ".gz"}]
+    for i, path in enumerate(images):
         volume = np.asarray(load(path))
-        volume = volume[..., None] if volume.ndim == 2 else volume
-        for z in range(volume.shape[-1]):
-            pixels = np.ascontiguousarray(volume[..., z].T)
+        if "_mask" in path.name:
+            continue
+        for z, section in enumerate(np.moveaxis(volume, -1, 0) if volume.ndim == 3 else [volume]):
+            pixels = np.ascontiguousarray(section.T)
             examined = examine(pixels)
-            if examined.head is None:
-                continue
-            duplicates.pixel_digest(pixels)
-            duplicates.features(pixels, head=examined.head)
-            np.savez(out / f"{n:06d}.npz", pixels=pixels)
-            n += 1
-    return n
+            if examined.usable and examined.head is not None:
+                duplicates.pixel_digest(pixels)
+                duplicates.features(pixels, head=examined.head)
+                np.savez(out / f"{i:06d}-{z:03d}.npz", pixels=pixels)
 
 
 def our_ingest(source: Path, out: Path) -> None:

@@ -18,9 +18,9 @@ import pandas as pd
 import pydicom
 import pytest
 from PIL import Image
-from pipeline.formats.dicom_write import write_series
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+from pipeline.formats.dicom_write import write_series
 from pipeline.formats.nifti import write_volume
 from pipeline.run_dir import RunDir
 from pipeline.scans.ingest import IngestConfig, ingest

@@ -68,8 +68,6 @@ def test_every_file_is_used_or_kept_out_by_the_right_rule(shared_data: Path, tmp
     manifest, quarantine = pd.read_parquet(out.manifest), pd.read_csv(out.quarantine)
     found: dict[str, Counter[str]] = defaultdict(Counter)
     used = list(zip(manifest["slice_id"], manifest["diagnosis"], strict=True))
-        (slice_id, diagnosis) for slice_id, diagnosis in zip(manifest["slice_id"], manifest["diagnosis"], strict=True)
-    ]
     kept_out = list(zip(quarantine["record"], quarantine["rule"], strict=True))
     review = pd.read_csv(out.review)
     looked_at = [(record, f"{rule}?") for record, rule in zip(review["record"], review["rule"], strict=True)]

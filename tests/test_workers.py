@@ -2,7 +2,10 @@
 
 import operator
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +44,11 @@ def test_an_error_is_a_refusal_that_quotes_nothing() -> None:
     found = list(each(int, ["3", "DOE^JANE"], seconds=lambda _: 10, chunk=2))
     assert found[0] == 3
     assert found[1] == Refusal("reader_failed", "unexpected ValueError")
+
+
+def test_the_callers_script_is_not_run_again(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    call = "from pipeline.scans.workers import each; print(*each(abs, [-1], seconds=lambda _: 9))"
+    script.write_text(f"print('run'); {call}")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)  # noqa: S603 - our own
+    assert done.stdout.split() == ["run", "1"]

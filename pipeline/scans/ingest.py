@@ -5,7 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import numpy as np
@@ -77,7 +77,8 @@ def ingest(
 
     source: a folder, table, archive or URL (see `sources` and `remote`). One bad file never stops it; each ends in the
     quarantine with its rule. With `key`, subjects are named by it. Where `out` holds what the same inputs gave, nothing
-    is read again. `progress(done, total)` counts units read. Raises ContractError where the source is missing, empty,
+    is read again. `progress(done, total)` counts files fetched, then units
+    read. Raises ContractError where the source is missing, empty,
     or gives no slice of one diagnosis; the quarantine is written by then and says why.
     """
     pseudonyms = None if key is None else Pseudonyms(key)
@@ -95,13 +96,14 @@ def ingest(
     for path in (out.manifest, out.ingest_json):
         path.unlink(missing_ok=True)  # from here on there is no whole dataset until the end
     findings = Findings()
-    with _on_this_machine(source, out) as local:
+    with _on_this_machine(source, out, progress) as local:
         listing = sources.list_source(
             local, layout=config.labels.layout, column=config.labels.column, scratch=out.scratch / "unpacked"
         )
         for note in listing.notes:
             findings.add("source", REVIEW, note.rule, note.detail)
-        files = [_described(candidate, i, local) for i, candidate in enumerate(listing.candidates, start=1)]
+        sequence = guess_sequence(_name_of(source))
+        files = [_described(candidate, i, sequence) for i, candidate in enumerate(listing.candidates, start=1)]
         units = find_units(
             files,
             slices_of=read_slice_index(local),
@@ -170,16 +172,16 @@ def _finished(out: RunDir) -> IngestRecord | None:
 
 
 @contextmanager
-def _on_this_machine(source: str | Path, out: RunDir) -> Iterator[Path]:
+def _on_this_machine(source: str | Path, out: RunDir, progress: Callable[[int, int], None] | None) -> Iterator[Path]:
     """The source as a path here. What was fetched or unpacked for it goes when the block ends, well or not.
 
-    Only an interruption leaves it, since that is resumed.
+    Only what an interruption or a broken network leaves unfinished stays: the next attempt goes on with it.
     """
+    local = Path(source)
+    if remote.is_remote(str(source)):
+        local = remote.fetch(str(source), into=out.scratch / "fetched", progress=progress)
     try:
-        if remote.is_remote(str(source)):
-            yield remote.fetch(str(source), into=out.scratch / "fetched")
-        else:
-            yield Path(source)
+        yield local
     except Exception:
         shutil.rmtree(out.scratch, ignore_errors=True)
         raise
@@ -191,13 +193,18 @@ def _require_outside(out: RunDir, source: str | Path) -> None:
         raise ContractError([Violation("out", "inside_source", f"{out.root} lies in {source}; choose one outside it")])
 
 
-def _described(candidate: Candidate, i: int, source: Path) -> SourceFile:
+def _name_of(source: str | Path) -> str:
+    """The last part of a source's name: a folder may be called by the sequence that it holds."""
+    return PurePosixPath(shown(str(source))).name if remote.is_remote(str(source)) else Path(source).resolve().name
+
+
+def _described(candidate: Candidate, i: int, sequence: str) -> SourceFile:
     return SourceFile(
         record=file_record(i),
         path=candidate.path,
         relative=candidate.relative,
         kind="unknown" if candidate.refused else sources.kind_of(candidate.path),
-        source_sequence=guess_sequence(source.resolve().name),
+        source_sequence=sequence,
         declared=candidate.declared,
         refused=candidate.refused,
         wrapper=candidate.wrapper,
@@ -217,7 +224,8 @@ def _read_all(
     slices: list[Slice] = []
     decoded = 0
     jobs = [Job(unit, config, out) for unit in units]
-    results = workers.each(read, jobs, seconds=lambda job: job.unit.seconds, chunk=4)
+    small = all(unit.file.kind == "raster" for unit in units)
+    results = workers.each(read, jobs, seconds=lambda job: job.unit.seconds, chunk=8 if small else 1)
     features.parent.mkdir(parents=True, exist_ok=True)
     with features.open("wb") as file:
         for done, (unit, result) in enumerate(zip(units, results, strict=True), start=1):

@@ -4,12 +4,16 @@ Decoders are large libraries in C that meet files from anywhere. In a process of
 file and a fraction of a second.
 """
 
-import multiprocessing
 import os
 import resource
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.popen_forkserver import Popen
+from multiprocessing.process import BaseProcess
+from types import ModuleType
 from typing import Final, TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -30,6 +34,23 @@ class Refusal:
     detail: str
 
 
+class _Process(ForkServerProcess):
+    """A child that does not run the caller's script again, which may have imported much and may lack a guard."""
+
+    @staticmethod
+    def _Popen(process: BaseProcess) -> Popen:  # noqa: N802 - multiprocessing's own name
+        script = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")  # what a child is told to prepare itself by
+        try:
+            return ForkServerProcess._Popen(process)  # noqa: SLF001 - there is no other place
+        finally:
+            sys.modules["__main__"] = script
+
+
+class _Context(ForkServerContext):
+    Process = _Process
+
+
 def each(
     function: Callable[[T], R],
     items: Sequence[T],
@@ -46,7 +67,7 @@ def each(
     items travel together, for quick functions. Few results are held at a time, however many items there are.
     """
     processes = processes or len(os.sched_getaffinity(0))
-    context = multiprocessing.get_context("forkserver")
+    context = _Context()
     context.set_forkserver_preload(list(_PRELOAD))
     waiting: deque[tuple[tuple[T, ...], ProcessFuture[list[R | Refusal]]]] = deque()
     pool = ProcessPool(max_workers=processes, initializer=_limit, initargs=(memory_bytes,), context=context)
@@ -72,7 +93,7 @@ def each(
         for start in range(0, len(items), chunk):
             part = tuple(items[start : start + chunk])
             waiting.append((part, begin(part)))
-            if len(waiting) > 2 * processes:
+            if len(waiting) > 16 * processes:
                 yield from finish()
         while waiting:
             yield from finish()
