@@ -10,10 +10,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from monai.transforms import LoadImage
+from numpy.typing import NDArray
 
 from pipeline.run_dir import RunDir
 from pipeline.scans import duplicates
@@ -27,18 +28,21 @@ EVERYTHING = IngestConfig(window=(0.0, 1.0), match_position=False)
 def plain_loop(source: Path, out: Path) -> None:
     """Every image and mask loaded by MONAI, each slice examined, prepared for the search of copies and written."""
     load = LoadImage(image_only=True, ensure_channel_first=False, dtype=None)
-    images = [path for path in sorted(source.rglob("*")) if path.suffix in {".png", ".gz"}]
-    for i, path in enumerate(images):
-        volume = np.asarray(load(path))
-        if "_mask" in path.name:
+    for path in sorted(source.rglob("*")):
+        if path.suffix not in {".png", ".gz"} or "_mask" in path.name:
             continue
-        for z, section in enumerate(np.moveaxis(volume, -1, 0) if volume.ndim == 3 else [volume]):
-            pixels = np.ascontiguousarray(section.T)
+        mask = np.asarray(load(path.with_name(path.name.replace(".", "_mask.", 1).replace("_FLAIR_mask", "_mask"))))
+        for z, (pixels, marked) in enumerate(zip(sections(np.asarray(load(path))), sections(mask), strict=True)):
             examined = examine(pixels)
             if examined.usable and examined.head is not None:
                 duplicates.pixel_digest(pixels)
                 duplicates.features(pixels, head=examined.head)
-                np.savez(out / f"{i:06d}-{z:03d}.npz", pixels=pixels)
+                np.savez(out / f"{path.parent.name}-{path.name}-{z:03d}.npz", pixels=pixels, mask=marked)
+
+
+def sections(volume: NDArray[Any]) -> list[NDArray[Any]]:
+    volume = volume if volume.ndim == 3 else volume[..., None]
+    return [np.ascontiguousarray(section.T) for section in np.moveaxis(volume, -1, 0)]
 
 
 def our_ingest(source: Path, out: Path) -> None:
@@ -67,7 +71,7 @@ def compare(folder: Path, kind: Literal["png", "nifti"], *, subjects: int, repea
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--subjects", type=int, default=40)
+    arguments.add_argument("--subjects", type=int, default=100)
     arguments.add_argument("--repeats", type=int, default=3)
     chosen = arguments.parse_args()
     for kind in ("png", "nifti"):

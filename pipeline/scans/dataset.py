@@ -1,7 +1,6 @@
 """The two tables of a dataset: the manifest, and the facts of file and header beside it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import pandas as pd
 
@@ -43,7 +42,7 @@ def manifest_table(slices: Sequence[Slice], pseudonyms: Pseudonyms | None) -> pd
 def facts_table(slices: Sequence[Slice]) -> pd.DataFrame:
     """The facts, one row a slice in the order of the manifest."""
     rows = [
-        asdict(s.source.facts)
+        vars(s.source.facts)
         | {
             "slice_id": s.slice_id,
             "format": s.source.format,

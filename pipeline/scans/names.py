@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -63,6 +64,7 @@ def is_sidecar(name: str) -> bool:
     return name.startswith(".") or name.lower() in _SIDECAR_NAMES or Path(name).suffix.lower() in _SIDECARS
 
 
+@lru_cache(maxsize=4096)  # a source has few folders and many files
 def class_of(word: str) -> str | None:
     """Diagnosis that a folder's name or a word of a table stands for, or None."""
     name = re.sub(r"[\s-]+", "_", _ARCHIVE.sub("", word.strip()).lower())
@@ -79,6 +81,7 @@ def diagnosis_of(word: str) -> str | None:
     return _PRESENCE.get(word.strip().lower()) or class_of(word)
 
 
+@lru_cache(maxsize=4096)
 def is_neutral(folder: str) -> bool:
     """Whether every word of a folder's name is one that sorts files without naming a subject."""
     words = re.findall(r"[a-z0-9]+", _ARCHIVE.sub("", folder).lower())

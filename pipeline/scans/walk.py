@@ -67,12 +67,10 @@ def walked(source: Path, below: PurePosixPath) -> Listing:
     found: list[Candidate] = []
     skipped, seen = 0, set()
 
-    def at(path: Path) -> PurePosixPath:
-        return below / path.relative_to(source).as_posix()
-
     def closed(error: OSError) -> None:
         path = Path(error.filename)
-        found.append(Candidate(path, at(path), refused=("unreadable", "the folder cannot be opened")))
+        place = below / path.relative_to(source).as_posix()
+        found.append(Candidate(path, place, refused=("unreadable", "the folder cannot be opened")))
 
     for folder, folders, files in os.walk(source, followlinks=True, onerror=closed):
         here = Path(folder).resolve()
@@ -81,25 +79,26 @@ def walked(source: Path, below: PurePosixPath) -> Listing:
             continue
         seen.add(here)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        wanted = [Path(folder, name) for name in files if not names.is_sidecar(name)]
+        wanted = [name for name in files if not names.is_sidecar(name)]
         skipped += len(files) - len(wanted)
         # opening a pipe or a device would wait for ever
         lost = ("not_a_file", "a link that leads nowhere, a pipe or a device")
-        found += [Candidate(path, at(path), refused=None if path.is_file() else lost) for path in wanted]
+        place = below / Path(folder).relative_to(source).as_posix()
+        for name in wanted:
+            path = Path(folder, name)
+            found.append(Candidate(path, place / name, refused=None if path.is_file() else lost))
     return Listing(tuple(found), skipped)
 
 
 def with_members(listing: Listing, scratch: Path) -> Listing:
     """The listing with each archive replaced by its members, unpacked into `scratch`/1, 2, ... in sorted order."""
-    found: list[Candidate] = []
-    skipped, archives = listing.skipped, 0
-    for candidate in sorted(listing.candidates, key=lambda candidate: candidate.relative.as_posix()):
-        if candidate.refused is not None or not is_archive_file(candidate.path):
-            found.append(candidate)
-            continue
-        archives += 1
-        members = list(_members(candidate, scratch / str(archives)))
-        wanted = [member for member in members if member.refused is not None or not _is_hidden(member, candidate)]
+    archives = [one for one in listing.candidates if one.refused is None and is_archive_file(one.path)]
+    packed = {archive.path for archive in archives}
+    found = [candidate for candidate in listing.candidates if candidate.path not in packed]
+    skipped = listing.skipped
+    for number, archive in enumerate(sorted(archives, key=lambda archive: archive.relative.as_posix()), start=1):
+        members = list(_members(archive, scratch / str(number)))
+        wanted = [member for member in members if member.refused is not None or not _is_hidden(member, archive)]
         skipped += len(members) - len(wanted)
         found += wanted
     return Listing(tuple(found), skipped)
