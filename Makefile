@@ -36,6 +36,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/training_speed.py
+	$(BIN)/python benchmarks/ingest_speed.py
+	$(BIN)/python benchmarks/ingest_memory.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/duplicates_scale.py
 
 clean:
 	rm -rf .venv runs

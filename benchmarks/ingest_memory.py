@@ -15,19 +15,16 @@ from pipeline.scans.ingest import IngestConfig, ingest
 from pipeline.scans.phantom import PhantomConfig, phantom
 
 SLICES = 50  # a volume
-DRAWN = 20  # volumes drawn; the others are these with another noise, turned and scaled in brightness
 CONFIG = PhantomConfig(slices=SLICES, size=64, spacing_mm=(3.0, 3.0, 3.0))
 
 
 def write_source(folder: Path, slices: int) -> None:
-    rng = np.random.default_rng(0)
-    drawn = [phantom(rng=rng, tumour=i % 2 == 0, config=CONFIG).voxels for i in range(DRAWN)]
     for i in range(slices // SLICES):
-        voxels = drawn[i % DRAWN] / drawn[i % DRAWN].max() * rng.uniform(120, 180)
-        noisy = np.clip(voxels + rng.normal(0, 6, voxels.shape), 0, 255).astype(np.uint8)
+        voxels = phantom(rng=np.random.default_rng(i), tumour=i % 2 == 0, config=CONFIG).voxels
+        grey = np.clip(voxels / voxels.max() * 255, 0, 255).astype(np.uint8)
         subject = folder / ("yes", "no")[i % 2] / f"sub-{i:05d}"
         subject.mkdir(parents=True)
-        write_volume(subject / f"sub-{i:05d}_FLAIR.nii", noisy, (3.0, 3.0, 3.0))
+        write_volume(subject / f"sub-{i:05d}_FLAIR.nii", grey, (3.0, 3.0, 3.0))
 
 
 def peak_of(process: "subprocess.Popen[str]") -> int:

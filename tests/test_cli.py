@@ -4,6 +4,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
+import pydicom
 import pytest
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -74,3 +76,42 @@ def test_presets_and_doctor_answer(augment_mri: Command) -> None:
     assert "standard" in augment_mri("presets").stdout
     assert "[gan]" in augment_mri("presets", "quick").stdout
     assert "cores" in augment_mri("doctor").stdout
+
+
+def test_a_dry_run_keeps_nothing_and_a_renewed_dataset_is_known(tmp_path: Path, augment_mri: Command) -> None:
+    scans = tmp_path / "scans"
+    assert augment_mri("phantom", scans, "--subjects", 4, "--format", "dicom").returncode == 0
+    (scans / "jane_doe.bin").write_bytes(b"x")
+    before = set(tmp_path.rglob("*"))
+    checked = augment_mri("ingest", scans, "--check")
+    assert checked.returncode == 0, checked.stderr
+    assert "quarantined: unknown_format: 1, first file-" in checked.stdout
+    assert "diagnosis from: mask" in checked.stdout
+    assert set(tmp_path.rglob("*")) == before
+    assert "used. Manifest" in augment_mri("ingest", scans, "--out", tmp_path / "set").stderr
+    assert "Nothing has changed" in augment_mri("ingest", scans, "--out", tmp_path / "set").stderr
+    (scans / "jane_doe.bin").unlink()
+    assert "Nothing has changed" not in augment_mri("ingest", scans, "--out", tmp_path / "set").stderr
+
+
+def test_a_dry_run_of_one_diagnosis_says_every_broken_contract(tmp_path: Path, augment_mri: Command) -> None:
+    table = tmp_path / "scans.csv"
+    table.write_text("path,diagnosis,position\nx.png,perhaps,0.5\ny.png,tumour,7\n")
+    done = augment_mri("ingest", table, "--check")
+    assert done.returncode == 3
+    assert "row-0002" in done.stdout
+    assert "row-0003" in done.stdout
+    assert "x.png" not in done.stdout + done.stderr
+
+
+def test_a_deidentified_copy_needs_a_key_and_reads_back(tmp_path: Path, augment_mri: Command) -> None:
+    scans = tmp_path / "scans"
+    assert augment_mri("phantom", scans, "--subjects", 1, "--format", "dicom").returncode == 0
+    _fails(augment_mri("deidentify", scans, "--out", tmp_path / "a"), 2, "--new-key")
+    done = augment_mri("deidentify", scans, "--out", tmp_path / "b", "--new-key", tmp_path / "key")
+    assert done.returncode == 0, done.stderr
+    data = [pydicom.dcmread(path) for path in sorted((tmp_path / "b").glob("*.dcm"))]
+    assert len(data) == len(list(scans.rglob("*.dcm"))) > 10
+    assert len({one.PatientID for one in data}) == len({one.SeriesInstanceUID for one in data}) == 1
+    assert all(one.PatientID.startswith("subject-") and one.PatientIdentityRemoved == "YES" for one in data)
+    assert set(pd.read_csv(tmp_path / "b" / "quarantine.csv")["rule"]) <= {"not_dicom"}
