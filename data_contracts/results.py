@@ -142,11 +142,12 @@ class TrainingRecord(Record):
 class Picture(Record):
     """A picture file, its path relative to the run folder, and what it shows.
 
-    kind `slices`: a contact sheet of `n` slices of one origin. `training`: the generator's fixed latents over
-    training, a row a tick. `nearest_pairs`: left synthetic, right its nearest real training slice, nearest first.
+    kind `review`: real slices that are used and that a person should look at, those first that may be no head.
+    `slices`: a contact sheet of `n` slices of one origin. `training`: the generator's fixed latents over training, a
+    row a tick. `nearest_pairs`: left synthetic, right its nearest real training slice, nearest first.
     """
 
-    kind: Literal["slices", "training", "nearest_pairs"]
+    kind: Literal["review", "slices", "training", "nearest_pairs"]
     fold: int
     diagnosis: str
     origin: Literal["real", "synthetic", "both"]

@@ -53,6 +53,18 @@ def slices(run: RunDir, fold: Fold, diagnosis: str, manifest: pd.DataFrame) -> l
     return found
 
 
+def review(run: RunDir, fold: Fold, diagnosis: str, manifest: pd.DataFrame) -> list[Picture]:
+    """Real slices that want a look, as normalisation shows them, those first that may be no head; none where none do."""
+    wanted = manifest["review"].ne("") & manifest["diagnosis"].eq(diagnosis)
+    strange = manifest["review"].str.contains("head")
+    order = np.concatenate([np.flatnonzero(wanted & strange), np.flatnonzero(wanted & ~strange)])[: COLUMNS * ROWS]
+    if not len(order):
+        return []
+    images = np.load(run.normalised(fold.fold), mmap_mode="r")[order, 0]
+    path = _write(run, f"{fold.fold}-{diagnosis}-review.png", tile(to_uint8(images), COLUMNS))
+    return [_picture("review", fold.fold, diagnosis, origin="real", path=path, n=len(order))]
+
+
 def film(run: RunDir, fold: Fold, diagnosis: str) -> Picture:
     """The generator's fixed latents over training, a row a tick, evenly spread over the ticks, the last one last."""
     snapshots = model_dir.snapshots(run.model(fold.fold, diagnosis))
@@ -89,6 +101,8 @@ def draw_all(run: RunDir, folds: list[Fold], diagnoses: tuple[str, ...], manifes
     for fold in folds:
         for diagnosis in diagnoses:
             pairs = run.relative(run.picture(_pairs_name(fold.fold, diagnosis)))
+            if fold == folds[0]:  # the same slices in every fold
+                found += review(run, fold, diagnosis, manifest)
             found += slices(run, fold, diagnosis, manifest)
             found.append(film(run, fold, diagnosis))
             found.append(_picture("nearest_pairs", fold.fold, diagnosis, origin="both", path=pairs, n=PAIRS))

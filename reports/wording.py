@@ -371,6 +371,9 @@ def training_reading(record: TrainingRecord, *, known: bool) -> str:
 def picture_text(picture: Picture) -> str:
     """What a picture shows, as its alternative text and caption."""
     name, n = slices_of(picture.diagnosis), picture.n
+    if picture.kind == "review":
+        shown = name.removesuffix("s") if n == 1 else name
+        return f"{n:,} real {shown} that quality control wants a person to look at, those first that may be no head."
     if picture.kind == "training":
         return (
             f"What the generator of {name} made of the same {count(n, 'latent', 'latents')} as training went on: one "

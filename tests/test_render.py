@@ -148,6 +148,7 @@ def pictures(fold: int) -> tuple[Picture, ...]:
             ("slices", "real", 24),
             ("slices", "synthetic", 24),
             ("training", "synthetic", 8),
+            ("review", "real", 5),
             ("nearest_pairs", "both", 8),
         ):
             path = f"pictures/{fold}-{diagnosis}-{kind}-{origin}.png"

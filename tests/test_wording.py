@@ -396,6 +396,7 @@ def test_training_reading_judges_the_end_not_the_start() -> None:
     ("kind", "origin", "n", "text"),
     [
         ("slices", "real", 24, "24 real no-tumour slices (fold 2)."),
+        ("review", "real", 1, "1 real no-tumour slice that quality control wants a person to look at"),
         ("slices", "synthetic", 1, "1 synthetic no-tumour slice (fold 2)."),
         ("training", "synthetic", 8, "What the generator of no-tumour slices made of the same 8 latents"),
         (
