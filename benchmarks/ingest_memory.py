@@ -28,20 +28,22 @@ def write_source(folder: Path, slices: int) -> None:
 
 
 def peak_of(process: "subprocess.Popen[str]") -> int:
-    """Most bytes resident at one time in the process and its children together, looked at five times a second."""
+    """Most bytes held at one time by the process and its children together, looked at five times a second.
+
+    Pages of their own (RssAnon): pages of mapped files belong to the system, which takes them back when it likes.
+    """
     peak = 0
     while process.poll() is None:
-        family = {str(process.pid)}
-        resident = 0
-        for stat in sorted(Path("/proc").glob("[0-9]*/stat"), key=lambda path: int(path.parent.name)):
+        family, held = {str(process.pid)}, 0
+        for status in sorted(Path("/proc").glob("[0-9]*/status"), key=lambda path: int(path.parent.name)):
             try:
-                fields = stat.read_text().rsplit(")", 1)[1].split()
+                facts = dict(line.split(":", 1) for line in status.read_text().splitlines())
             except OSError:
-                continue
-            if stat.parent.name in family or fields[1] in family:
-                family.add(stat.parent.name)
-                resident += int(fields[21]) * 4096
-        peak = max(peak, resident)
+                continue  # it has ended meanwhile
+            if status.parent.name in family or facts["PPid"].strip() in family:
+                family.add(status.parent.name)
+                held += 1024 * int(facts.get("RssAnon", "0 kB").split()[0])
+        peak = max(peak, held)
         time.sleep(0.2)
     return peak
 

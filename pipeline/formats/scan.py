@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -33,6 +34,8 @@ _SEQUENCE_WORDS: Final = (
     ("T1", r"\bt1|mprage|mp2rage|spgr|bravo"),
     ("T2", r"\bt2(?!star| ?\*| star)"),
 )
+
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
 class Unreadable(Exception):
@@ -99,13 +102,20 @@ class Scan:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence warnings and log lines of the decoding libraries: their texts quote headers."""
+    """Silence warnings and log lines of the decoding libraries: their texts quote headers.
+
+    For the whole process, threads included. Inside another it does nothing and costs nothing.
+    """
+    if _quiet.get():
+        yield
+        return
     families = [logging.getLogger(name) for name in _TALKATIVE]
     # a family's switch does not reach its children, so each is switched off; one that is made meanwhile hands its
     # lines up to the family, where they end
     loggers = [logging.getLogger(n) for n in logging.root.manager.loggerDict if n.split(".")[0] in _TALKATIVE]
     before = [(logger, logger.disabled, logger.propagate) for logger in {*families, *loggers}]
     end = logging.NullHandler()
+    token = _quiet.set(True)
     try:
         for logger, _, _ in before:
             logger.disabled = True
@@ -116,6 +126,7 @@ def quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        _quiet.reset(token)
         for family in families:
             family.removeHandler(end)
         for logger, disabled, propagate in before:

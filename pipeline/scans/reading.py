@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_contracts.manifest import LEFT_OUT, QUARANTINED, REVIEW
-from pipeline.formats.scan import Scan, ScanFacts, Unreadable
+from pipeline.formats.scan import Scan, ScanFacts, Unreadable, quiet
 from pipeline.run_dir import RunDir, whole
 from pipeline.scans import duplicates
 from pipeline.scans.labels import LabelConfig, Unlabelled, label
@@ -87,6 +87,11 @@ class Read:
 
 def read(job: Job) -> Read:
     """Decode a unit and write its slices that may enter, each whole or not at all. What may not is a finding."""
+    with quiet():
+        return _read(job)
+
+
+def _read(job: Job) -> Read:
     findings = Findings()
     admitted: list[Admitted] = []
     decoded = 0
