@@ -55,7 +55,7 @@ def test_the_run_folder_is_whole(finished: RunDir) -> None:
 
 def test_the_one_bad_file_is_in_the_quarantine_and_stopped_nothing(finished: RunDir) -> None:
     quarantine = pd.read_csv(finished.quarantine)
-    refused = quarantine[quarantine["outcome"] == "refused"]
+    refused = quarantine[quarantine["outcome"] == "quarantined"]
     assert len(refused) == 1
     assert "broken_99" not in finished.quarantine.read_text()
 

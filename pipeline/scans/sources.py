@@ -7,6 +7,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -60,12 +61,12 @@ class SourceFile:
         subject = self.subject
         return None if subject is None else f"{subject}/{names.stack_of(self.relative.parent.parts[self.wrapper :])}"
 
-    @property
+    @cached_property  # asked for time and again
     def stem(self) -> str:
         """Name without its extension; `.nii.gz` is one extension."""
         return names.stem_of(self.relative.name)
 
-    @property
+    @cached_property  # asked for time and again
     def mask_of(self) -> str | None:
         """Stem of what this file is the mask of, by its name, "" for all of its folder; None for an image."""
         if self.declared is not None:
