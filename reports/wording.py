@@ -266,13 +266,13 @@ def shortcut_reading(scores: ShortcutScores) -> str:
             "The two diagnoses came by different roads: whatever looks at the raw files can tell them apart without "
             "the brain, so normalisation must hide it."
             if scores.suspected
-            else "No shortcut was found in the files themselves."
+            else "No shortcut was found in the files; one weaker than what shuffled diagnoses reach would not show."
         )
         return f"From size, format and header alone: {found}. {meaning}"
     meaning = (
         "Even the normalised images give the diagnosis away at their edge: every accuracy on this page may be too high."
         if scores.suspected
-        else "Nothing learned here can use the edge: no shortcut was found in it."
+        else "No shortcut was found at the edge; one weaker than what shuffled diagnoses reach would not show."
     )
     return f"From corners and border of the normalised images alone: {found}. {meaning}"
 

@@ -340,7 +340,7 @@ def test_review_and_labels_are_said() -> None:
         ("file_facts", True, "came by different roads"),
         ("file_facts", False, "No shortcut was found in the files"),
         ("border", True, "every accuracy on this page may be too high"),
-        ("border", False, "no shortcut was found in it"),
+        ("border", False, "No shortcut was found at the edge"),
     ],
 )
 def test_a_shortcut_is_read_with_its_numbers(what: str, suspected: bool, said: str) -> None:
