@@ -2,7 +2,7 @@
 
 The module's fixture starts /usr/sbin/Orthanc with a configuration and a database of its own in a temporary folder: HTTP
 on a free port that answers this machine only, a registered user, no DICOM port. Phantom series are uploaded by REST. It
-is stopped at the end, whatever happens; one test starts another, whose lists are cut short.
+is stopped at the end, whatever happens; two tests start another: one whose lists are cut short, one to ingest from.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pydicom
 import pytest
 import requests
@@ -26,7 +27,11 @@ from pydicom.uid import CTImageStorage, RLELossless, generate_uid
 
 from data_contracts.violations import ContractError
 from pipeline.formats.dicom_write import write_series
+from pipeline.run_dir import RunDir
 from pipeline.scans import pacs, remote
+from pipeline.scans.ingest import IngestConfig, ingest
+from pipeline.scans.labels import LabelConfig
+from pipeline.scans.phantom import PhantomConfig, phantom
 
 ORTHANC = Path("/usr/sbin/Orthanc")
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
@@ -339,6 +344,36 @@ def test_a_list_that_the_server_cut_short_is_refused(tmp_path_factory: pytest.Te
     with orthanc(home, LimitFindInstances=2) as rest:
         send(rest, home / "in")
         assert "cut_short" in refused(f"dicomweb+{rest}/dicom-web", tmp_path)
+
+
+def test_a_dataset_comes_of_a_pacs_and_holds_no_identifier(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    home, out = tmp_path_factory.mktemp("ingest"), RunDir(tmp_path / "out")
+    drawn = PhantomConfig(slices=8, size=48, spacing_mm=(12.0, 4.0, 4.0))
+    for seed, told in enumerate(("glioma, left", "healthy volunteer") * 2):
+        head = phantom(rng=np.random.default_rng(seed), tumour=seed % 2 == 0, config=drawn).voxels
+        grey = np.clip(head / head.max() * 4000, 0, 4000).astype(np.uint16)
+        subject = f"secret-patient-{seed}"
+        write_series(
+            home / "in" / str(seed), grey, spacing=(12, 4, 4), subject_id=subject, sequence="T2", uid_seed=seed
+        )
+        for path in (home / "in" / str(seed)).iterdir():
+            data = pydicom.dcmread(path)
+            data.StudyDescription = told
+            data.save_as(path)
+    labels = LabelConfig(dicom_attribute="StudyDescription", tumour="glioma", no_tumour="healthy")
+    with orthanc(home) as rest:
+        send(rest, home / "in")
+        source = f"dicomweb+{rest}/dicom-web"
+        record = ingest(source=source, out=out, config=IngestConfig(labels=labels), seed=0)
+        assert ingest(source=source, out=out, config=IngestConfig(labels=labels), seed=0) == record
+    manifest = pd.read_parquet(out.manifest)
+    assert manifest.groupby("diagnosis")["subject"].nunique().to_dict() == {"no_tumour": 2, "tumour": 2}
+    assert set(manifest["label_rule"]) == {"dicom"}
+    assert set(manifest["sequence"]) == {"T2"}
+    assert not out.scratch.exists()
+    assert not [path for path in out.root.rglob("*") if path.is_file() and b"secret-patient" in path.read_bytes()]
 
 
 def test_of_a_server_that_does_not_filter_only_mr_is_taken() -> None:

@@ -19,11 +19,16 @@ from typing import Any
 
 import boto3
 import fsspec
+import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
+from PIL import Image
 
 from data_contracts.violations import ContractError
+from pipeline.run_dir import RunDir
 from pipeline.scans import remote
+from pipeline.scans.ingest import IngestConfig, ingest
+from pipeline.scans.phantom import PhantomConfig, phantom
 
 KEY, SECRET = "AKIA5551234SECRETID", "wJalr/secret+of+nobody"
 TREE = {
@@ -386,3 +391,23 @@ def test_local_use_imports_no_client_of_a_remote_protocol() -> None:
     code = f"import pipeline.scans.remote, sys; print(*{remote_only} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout.strip() == ""
+
+
+def test_a_dataset_comes_of_a_bucket_and_is_known_again(put: Put, tmp_path: Path) -> None:
+    objects = {}
+    for seed in range(4):
+        head = phantom(rng=np.random.default_rng(seed), tumour=seed % 2 == 0, config=PhantomConfig()).voxels[12]
+        buffer = io.BytesIO()
+        Image.fromarray(np.clip(head / head.max() * 255, 0, 255).astype(np.uint8)).save(buffer, "PNG")
+        objects[f"{('yes', 'no')[seed % 2]}/jane-doe-{seed}.png"] = buffer.getvalue()
+    put(objects)
+    out = RunDir(tmp_path / "out")
+    record = ingest(source=put.url, out=out, config=IngestConfig(), seed=0)
+    assert (record.files_found, record.slices_used) == (4, 4)
+    assert not out.scratch.exists()
+    assert not [path for path in out.root.rglob("*") if path.is_file() and b"jane" in path.read_bytes()]
+    before = out.manifest.stat().st_mtime_ns
+    assert ingest(source=put.url, out=out, config=IngestConfig(), seed=0) == record
+    assert out.manifest.stat().st_mtime_ns == before
+    put({"yes/another.png": objects["yes/jane-doe-0.png"]})
+    assert ingest(source=put.url, out=out, config=IngestConfig(), seed=0).exact_duplicates == 1
