@@ -47,6 +47,8 @@ KeyFile = Annotated[
     Path | None, typer.Option(help="Names subjects by this key, in place of numbers; see --new-key of ingest.")
 ]
 
+Truncation = Annotated[float, typer.Option(min=0.01, max=1.0, help="Below 1: less variety, fewer odd images.")]
+
 
 # Heavy imports stand inside the commands: `augment-mri --help` answers at once, and Prefect reads its
 # settings when it is imported, so they must be in the environment before.
@@ -200,17 +202,60 @@ def train(
 
 @app.command()
 def sample(
-    model: Annotated[Path, typer.Argument(help="Folder of a trained GAN, such as RUN/models/0/tumour.")],
+    model: Annotated[Path, typer.Argument(help="Folder of one GAN, RUN/models/0/tumour, or of several, RUN/models/0.")],
     out: Out,
-    seeds: Annotated[str, typer.Option(help="Numbers and ranges: 6600-6625 or 1,5,9.")],
-    truncation: Annotated[
-        float, typer.Option(min=0.01, max=1.0, help="Below 1: less variety, fewer odd images.")
-    ] = 1.0,
+    seeds: Annotated[str | None, typer.Option(help="Numbers and ranges: 6600-6625 or 1,5,9.")] = None,
+    count: Annotated[str | None, typer.Option(help="Instead: how many of each, tumour=100,no_tumour=50.")] = None,
+    first_seed: Annotated[int, typer.Option(min=0, max=2**62, help="Where --count starts.")] = 0,
+    truncation: Truncation = 1.0,
+    file_format: Annotated[PhantomFormat, typer.Option("--format")] = PhantomFormat.PNG,
 ) -> None:
-    """Sample synthetic slices, one a seed, as PNG with a manifest."""
+    """Sample synthetic slices, one a seed, with a manifest; several diagnoses each into a folder of its own."""
+    from flows.progress import stage
     from flows.single import sample_model
 
-    sample_model(model=model, out=out, seeds=seeds, truncation=truncation)
+    with stage("Sample", "images") as update:
+        sample_model(
+            model=model,
+            out=out,
+            seeds=seeds,
+            count=count,
+            first_seed=first_seed,
+            truncation=truncation,
+            file_format=file_format.value,
+            progress=update,
+        )
+
+
+@app.command()
+def interpolate(
+    model: Annotated[Path, typer.Argument(help="Folder of a trained GAN, such as RUN/models/0/tumour.")],
+    out: Annotated[Path, typer.Option(help="New film, .mp4 or .gif.")],
+    seeds: Annotated[str, typer.Option(help="Where the walk leads, in order: 1000,1003,1001.")],
+    steps: Annotated[int, typer.Option(min=1, help="Frames from one seed to the next.")] = 30,
+    fps: Annotated[float, typer.Option(min=1, max=50, help="Frames a second.")] = 15,
+    loop: Annotated[bool, typer.Option("--loop", help="Walk back to the first seed.")] = False,
+    truncation: Truncation = 1.0,
+    condition: Annotated[
+        int | None, typer.Option(min=0, help="Hold this one, such as 0, the lowest slices; else each seed's own.")
+    ] = None,
+) -> None:
+    """A walk through latent space from seed to seed, as a film."""
+    from flows.progress import stage
+    from flows.single import interpolate_model
+
+    with stage("Walk", "frames") as update:
+        interpolate_model(
+            model=model,
+            out=out,
+            seeds=seeds,
+            steps=steps,
+            fps=fps,
+            truncation=truncation,
+            condition=condition,
+            loop=loop,
+            progress=update,
+        )
 
 
 @app.command()

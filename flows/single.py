@@ -1,20 +1,28 @@
-"""One GAN by itself, outside a study: train it on a dataset, sample from it."""
+"""One GAN by itself, outside a study: train it on a dataset, sample from it, walk through it, film its training."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
 
 from data_contracts.manifest import DIAGNOSES
 from flows.config import ConfigError, StudyConfig, require_free
 from flows.progress import Update
 from pipeline.compute import best_compute
+from pipeline.formats.film import FilmError, require_writable, write_film
+from pipeline.formats.raster import read_png, to_uint8
 from pipeline.formats.synthetic import write_synthetic
 from pipeline.run_dir import RunDir, write_record
 from pipeline.scans.normalise import apply, fit, measure_all
 from pipeline.synthesis import model_dir
-from pipeline.synthesis.sample import parse_seeds
-from pipeline.synthesis.sample import sample as sample_images
+from pipeline.synthesis.sample import draw, fingerprint, parse_counts, parse_seeds, walk
+
+MOST_FRAMES = 20_000  # of a walk: ten minutes at 30 a second
+FILM_FPS = 4  # of a training: slow enough to look at each tick
 
 
 def train_model(
@@ -53,18 +61,145 @@ def train_model(
     )
 
 
-def sample_model(*, model: Path, out: Path, seeds: str, truncation: float) -> None:
-    """Write one PNG a seed and the manifest that marks them as synthetic. Raises ConfigError, ModelError."""
+def sample_model(
+    *,
+    model: Path,
+    out: Path,
+    seeds: str | None,
+    count: str | None,
+    first_seed: int,
+    truncation: float,
+    file_format: str,
+    progress: Update,
+) -> None:
+    """Write one file a seed and the manifest that marks them as synthetic; several diagnoses each into its own folder.
+
+    model: of one GAN, or a folder with one for each diagnosis. `seeds` are drawn from each of them; `count` draws so
+    many of the named ones, from `first_seed` upwards. One of the two is given. A seed's image is the same in either.
+    Raises ConfigError, ModelError.
+    """
+    wanted = _wanted(model, seeds=seeds, count=count, first_seed=first_seed)
+    require_free(out)
+    models = {
+        diagnosis: _load(folder, diagnosis) for diagnosis, folder in _models(model).items() if diagnosis in wanted
+    }
+    done, total = 0, sum(len(wanted[diagnosis]) for diagnosis in models)
+
+    def counted(images: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        nonlocal done
+        for image in images:
+            yield image
+            done += 1
+            progress(done, total)
+
+    shrunk = "" if truncation == 1 else f"-t{round(1000 * truncation):04d}"  # another distribution, so another name
+    for diagnosis, (generator, trained) in models.items():
+        numbers = wanted[diagnosis]
+        write_synthetic(
+            out / diagnosis if len(models) > 1 else out,
+            images=counted(draw(generator, trained, seeds=numbers, truncation=truncation)),
+            names=[f"{diagnosis.replace('_', '-')}-seed-{seed:06d}" for seed in numbers],
+            generator=f"{diagnosis}-{fingerprint(generator)}{shrunk}",
+            diagnosis=diagnosis,
+            file_format=file_format,
+        )
+
+
+def _models(model: Path) -> dict[str, Path]:
+    """The folder of each diagnosis' GAN: those inside `model`, or itself. Raises ModelError where there are none."""
+    inside = {diagnosis: model / diagnosis for diagnosis in DIAGNOSES if (model / diagnosis).is_dir()}
+    if inside and not model_dir.config_path(model).exists():
+        return inside
+    return {model_dir.load_generator(model)[1].diagnosis: model}
+
+
+def _load(folder: Path, diagnosis: str) -> tuple[nn.Module, model_dir.TrainedGan]:
+    generator, trained = model_dir.load_generator(folder)
+    if trained.diagnosis != diagnosis:
+        raise model_dir.ModelError(f"the model in {folder} is of {trained.diagnosis}; name its folder so")
+    return generator, trained
+
+
+def _wanted(model: Path, *, seeds: str | None, count: str | None, first_seed: int) -> dict[str, list[int]]:
+    """The seeds of each diagnosis to sample. Raises ConfigError, ModelError."""
+    if (seeds is None) == (count is None):
+        raise ConfigError("say which images with --seeds 6600-6625, or how many with --count tumour=100,no_tumour=50")
     try:
-        numbers = parse_seeds(seeds)
+        listed = parse_seeds(seeds) if seeds is not None else []
+        counts = parse_counts(count) if count is not None else {}
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    require_free(out)
+    if len(set(listed)) < len(listed):
+        raise ConfigError("a seed is named twice in --seeds; it gives the same image each time")
+    there = list(_models(model))
+    if not set(counts) <= set(there):
+        lacking = ", ".join(sorted(set(counts) - set(there)))
+        raise ConfigError(f"{model} holds no model of {lacking}; it has {', '.join(there)}")
+    if count is None:
+        return dict.fromkeys(there, listed)
+    return {diagnosis: list(range(first_seed, first_seed + n)) for diagnosis, n in counts.items()}
+
+
+def interpolate_model(
+    *,
+    model: Path,
+    out: Path,
+    seeds: str,
+    steps: int,
+    fps: float,
+    truncation: float,
+    condition: int | None,
+    loop: bool,
+    progress: Update,
+) -> None:
+    """Write the way from each seed to the next as a film, mp4 or gif by its name. Raises ConfigError, ModelError."""
+    try:
+        numbers = parse_seeds(seeds)
+        require_writable(out, fps=fps)
+    except (ValueError, FilmError) as error:
+        raise ConfigError(str(error)) from error
+    if len(numbers) < 2:
+        raise ConfigError("a walk leads from one seed to another; name two or more, such as --seeds 1000,1003,1001")
+    total = steps * (len(numbers) - (not loop)) + 1
+    if total > MOST_FRAMES:
+        raise ConfigError(f"the film would have {total:,} frames, at most {MOST_FRAMES:,}; name fewer seeds or steps")
     generator, trained = model_dir.load_generator(model)
-    write_synthetic(
-        out,
-        images=sample_images(generator, trained, seeds=numbers, truncation=truncation),
-        names=[f"{trained.diagnosis.replace('_', '-')}-seed-{seed:06d}" for seed in numbers],
-        generator=trained.diagnosis,
-        diagnosis=trained.diagnosis,
-    )
+    if condition is not None and condition >= len(trained.condition_counts):
+        raise ConfigError(f"the model has conditions 0 to {len(trained.condition_counts) - 1}, not {condition}")
+    frames = []
+    for image in walk(
+        generator, trained, seeds=numbers, steps=steps, truncation=truncation, condition=condition, loop=loop
+    ):
+        frames.append(to_uint8(image[0]))
+        progress(len(frames), total)
+    _film(out, np.stack(frames), fps=fps)
+
+
+def film_of_training(folder: Path, out: Path, *, most: int = 24, pictures: int = 4, side: int = 64) -> None:
+    """Film a model folder's snapshots, the same latents at every tick, small enough for a page; the last frame stays.
+
+    Up to `most` ticks evenly spread, the last one among them, at 4 a second; of each the first `pictures`, shrunk by a
+    whole number of pixels to `side` or less where they are larger. out: .gif or .mp4. A finished folder's and one's
+    that still trains. Raises ModelError where there are no snapshots, ConfigError where `out` cannot be written.
+    """
+    ticks = model_dir.snapshots(folder)
+    if not ticks:
+        raise model_dir.ModelError(f"{folder} holds no snapshots of a training (snapshots/*.png)")
+    chosen = np.unique(np.linspace(0, len(ticks) - 1, min(len(ticks), most)).round().astype(int))
+    frames = np.stack([_strip(read_png(ticks[i]), pictures=pictures, side=side) for i in chosen])
+    held = np.repeat(frames[-1:], 2 * FILM_FPS, axis=0)  # two seconds more, for the eye to rest on the result
+    _film(out, np.concatenate([frames, held]), fps=FILM_FPS)
+
+
+def _strip(snapshot: NDArray[np.uint8], *, pictures: int, side: int) -> NDArray[np.uint8]:
+    """The first squares of a row of them, uint8 (S, S * n), each shrunk by averaging to at most `side`."""
+    height = len(snapshot)
+    picture = Image.fromarray(snapshot[:, : height * pictures])
+    return np.asarray(picture.reduce(-(-height // side)))
+
+
+def _film(out: Path, frames: NDArray[np.uint8], *, fps: float) -> None:
+    try:
+        write_film(out, frames, fps=fps)
+    except FilmError as error:
+        raise ConfigError(str(error)) from error

@@ -1,15 +1,47 @@
-"""From a trained generator and seeds to images: one seed, one image, whatever else is sampled with it."""
+"""From a trained generator and seeds to images: one seed, one image, whatever else is sampled with it; and walks.
 
-from collections.abc import Sequence
+Every image is computed alone. Convolutions and matrix products add up in another order for another number of images
+at once, which changes the last bit of every pixel; a batch of one gives a seed the same bits in any company, and
+seldom costs more than the time of writing the files.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
+from data_contracts.manifest import DIAGNOSES
 from pipeline.synthesis.model_dir import TrainedGan
-from pipeline.synthesis.networks.lean import Generator
 
-BATCH = 32  # always this many at once, so that the arithmetic of one image never depends on its companions
+MOST_SEEDS = 1_000_000  # of one command: a range with a digit too many is a slip
+LARGEST_SEED = 2**63 - 1  # what torch's generators take
+PARALLEL = 1e-6  # radians from 0 or 180 degrees, where the arc between two latents is not defined
+
+
+@runtime_checkable
+class WithStyles(Protocol):
+    """A generator with an intermediate space w, in which it truncates and walks (Karras et al. 2019)."""
+
+    def map(self, z: torch.Tensor, c: torch.Tensor) -> torch.Tensor: ...
+
+    def truncate(self, w: torch.Tensor, c: torch.Tensor, *, psi: float) -> torch.Tensor: ...
+
+    def synthesise(self, w: torch.Tensor) -> torch.Tensor: ...
+
+
+@dataclass(frozen=True)
+class Code:
+    """What one image is computed from: truncated w where the generator has that space, else truncated z."""
+
+    vector: torch.Tensor  # float32 (1, ...)
+    condition: int
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -17,34 +49,151 @@ def parse_seeds(text: str) -> list[int]:
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+        ends = (first, last) if dash else (first, first)
+        if not all(end.isascii() and end.isdigit() and len(end) < 20 for end in ends) or int(ends[1]) < int(ends[0]):
             raise ValueError(f"seeds are numbers and ranges such as 6600-6625 or 1,5,9, not {part.strip()!r}")
-        seeds.extend(range(int(first), int(last or first) + 1))
+        if int(ends[1]) > LARGEST_SEED:
+            raise ValueError(f"the largest seed is {LARGEST_SEED}, not {ends[1]}")
+        if len(seeds) + int(ends[1]) - int(ends[0]) >= MOST_SEEDS:
+            raise ValueError(f"{part.strip()!r} makes more than {MOST_SEEDS:,} seeds; sample them in several calls")
+        seeds.extend(range(int(ends[0]), int(ends[1]) + 1))
     return seeds
 
 
-def latent(seed: int, trained: TrainedGan, truncation: float) -> tuple[torch.Tensor, int]:
-    """Latent (latent_dim,) and condition of one seed; the condition is drawn as often as it stood in training.
+def parse_counts(text: str) -> dict[str, int]:
+    """`tumour=100,no_tumour=50` as {diagnosis: images}. Raises ValueError that says what is allowed."""
+    counts: dict[str, int] = {}
+    for part in text.split(","):
+        diagnosis, _, number = (word.strip() for word in part.partition("="))
+        if diagnosis not in DIAGNOSES or not (number.isascii() and number.isdigit() and 0 < len(number) < 8):
+            raise ValueError(f"counts are such as tumour=100,no_tumour=50, not {part.strip()!r}")
+        if diagnosis in counts:
+            raise ValueError(f"{diagnosis} is counted twice; give one number a diagnosis")
+        if not 1 <= int(number) <= MOST_SEEDS:
+            raise ValueError(f"a count is from 1 to {MOST_SEEDS:,}, not {number}")
+        counts[diagnosis] = int(number)
+    return counts
 
-    truncation in (0, 1] shrinks the latent towards its mean: less variety, fewer odd images (Brock et al. 2019).
+
+def latent(seed: int, trained: TrainedGan) -> tuple[torch.Tensor, int]:
+    """Latent float32 (latent_dim,) and condition of one seed; the condition is drawn as often as it stood in training.
+
+    Both follow from the seed, the size of z and the counts of conditions alone, so that two generators of one shape
+    (a diagnosis each) make their images of one seed from the same latent.
     """
     rng = torch.Generator().manual_seed(seed)
-    z = torch.randn(trained.network.latent_dim, generator=rng) * truncation
+    z = torch.randn(trained.network.latent_dim, generator=rng)
     counts = torch.tensor(trained.condition_counts, dtype=torch.float)
     return z, int(torch.multinomial(counts, 1, generator=rng))
 
 
 @torch.no_grad()
+def encode(
+    generator: nn.Module, trained: TrainedGan, *, seed: int, truncation: float = 1.0, condition: int | None = None
+) -> Code:
+    """The code of one seed, moved towards the mean by truncation; `condition` replaces the seed's own.
+
+    truncation psi in (0, 1]; 1 changes nothing, less means less variety and fewer odd images. With w it is
+    m + psi (w - m), m the mean w of the condition (Karras et al. 2019, appendix B, here at all resolutions). Without,
+    it is the same about the mean of z, which is 0: psi z. Brock et al. 2019 instead draw again each number of z
+    beyond a threshold, which leaves a standard deviation s of 0.88 for a threshold of 2, 0.54 for 1. A dense first
+    layer sums over all of z, so it can hardly tell that from scaling by s; but scaling keeps the seed's image and
+    moves it gradually, 1 is exactly no truncation, and the number means the same in both spaces.
+    Raises ValueError outside (0, 1].
+    """
+    if not 0 < truncation <= 1:
+        raise ValueError(f"truncation is above 0 and at most 1, not {truncation}")
+    z, c = latent(seed, trained)
+    c = c if condition is None else condition
+    if isinstance(generator, WithStyles):
+        w = generator.map(z[None], torch.tensor([c]))
+        return Code(generator.truncate(w, torch.tensor([c]), psi=truncation), c)
+    return Code(z[None] * truncation, c)
+
+
+@torch.no_grad()
+def decode(generator: nn.Module, code: Code) -> NDArray[np.float32]:
+    """The image float32 (1, S, S) in [-1, 1] of one code, computed in float32 on the CPU."""
+    if isinstance(generator, WithStyles):
+        images = generator.synthesise(code.vector)
+    else:
+        images = generator(code.vector, torch.tensor([code.condition]))
+    image: NDArray[np.float32] = images[0].numpy()
+    return image
+
+
+def draw(
+    generator: nn.Module, trained: TrainedGan, *, seeds: Sequence[int], truncation: float = 1.0
+) -> Iterator[NDArray[np.float32]]:
+    """Images float32 (1, S, S) in [-1, 1] of the seeds, one after the other."""
+    for seed in seeds:
+        yield decode(generator, encode(generator, trained, seed=seed, truncation=truncation))
+
+
 def sample(
-    generator: Generator, trained: TrainedGan, *, seeds: Sequence[int], truncation: float = 1.0
+    generator: nn.Module, trained: TrainedGan, *, seeds: Sequence[int], truncation: float = 1.0
 ) -> NDArray[np.float32]:
-    """Images float32 (len(seeds), 1, S, S) in [-1, 1], computed in float32 on the CPU."""
-    pairs = [latent(seed, trained, truncation) for seed in seeds]
+    """Images float32 (len(seeds), 1, S, S) in [-1, 1], the same bits for a seed whatever the other seeds are."""
     images = np.empty((len(seeds), 1, trained.network.image_size, trained.network.image_size), np.float32)
-    for start in range(0, len(seeds), BATCH):
-        block = pairs[start : start + BATCH]
-        filled = block + [block[0]] * (BATCH - len(block))
-        z = torch.stack([z for z, _ in filled])
-        c = torch.tensor([c for _, c in filled])
-        images[start : start + len(block)] = generator(z, c)[: len(block)].numpy()
+    for i, image in enumerate(draw(generator, trained, seeds=seeds, truncation=truncation)):
+        images[i] = image
     return images
+
+
+def slerp(start: torch.Tensor, end: torch.Tensor, t: float) -> torch.Tensor:
+    """Point t in [0, 1] of the arc from `start` to `end`, two vectors of one shape; exactly these at 0 and 1.
+
+    Shoemake 1985, for latents White 2016 (arXiv 1609.04468): Gaussian vectors of many dimensions lie near a sphere,
+    and the straight line between two of them leads through its empty inside. The angle is that of the directions, so
+    length changes evenly too. Straight where the vectors point the same way or opposite ways.
+    """
+    a, b = start.double(), end.double()
+    cosine = float((a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-300))
+    angle = math.acos(max(-1.0, min(1.0, cosine)))
+    if min(angle, math.pi - angle) < PARALLEL:
+        return torch.lerp(start, end, t)
+    mixed = (math.sin((1 - t) * angle) * a + math.sin(t * angle) * b) / math.sin(angle)
+    return start if t == 0 else end if t == 1 else mixed.to(start.dtype)
+
+
+def between(start: Code, end: Code, t: float, *, straight: bool) -> Code:
+    """The code t in [0, 1] of the way; the condition is that of the nearer end, so it changes halfway."""
+    vector = torch.lerp(start.vector, end.vector, t) if straight else slerp(start.vector, end.vector, t)
+    return Code(vector, start.condition if t < 0.5 else end.condition)
+
+
+def walk(
+    generator: nn.Module,
+    trained: TrainedGan,
+    *,
+    seeds: Sequence[int],
+    steps: int,
+    truncation: float = 1.0,
+    condition: int | None = None,
+    loop: bool = False,
+) -> Iterator[NDArray[np.float32]]:
+    """Images float32 (1, S, S) in [-1, 1] along the way from each seed to the next, `steps` apart; with both ends.
+
+    In w straight, since the mapping has made that space straight (Karras et al. 2019, section 4.1); in z along arcs.
+    Image 0, `steps`, 2 `steps`, ... are those that `sample` gives for the seeds. With `loop` the way leads back to the
+    first. Where the seeds' conditions differ, z walks change theirs halfway, at once (w holds the condition and changes
+    it gradually); `condition` holds one all the way, and the seeds' images are then those under it.
+    Makes `steps` images a stretch and one more. Raises ValueError for fewer than two seeds or steps below 1.
+    """
+    if len(seeds) < 2 or steps < 1:
+        raise ValueError(f"a walk needs two seeds and one step at least, not {len(seeds)} and {steps}")
+    codes = [encode(generator, trained, seed=s, truncation=truncation, condition=condition) for s in seeds]
+    stops = [*codes, codes[0]] if loop else codes
+    straight = isinstance(generator, WithStyles)
+    yield decode(generator, stops[0])
+    for start, end in pairwise(stops):
+        for step in range(1, steps + 1):
+            yield decode(generator, between(start, end, step / steps, straight=straight))
+
+
+def fingerprint(generator: nn.Module) -> str:
+    """Twelve hex digits that follow from the weights: two generators of one diagnosis are told apart by them."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(generator.state_dict().items()):
+        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
