@@ -7,6 +7,7 @@ done at the lower resolution. The condition enters the generator by conditional 
 
 import math
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +21,7 @@ class LeanConfig(BaseModel):
     """Sizes of the pair. `image_size` is a power of two from 16."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    family: Literal["lean"] = "lean"
     image_size: int = Field(64, ge=16, le=512)
     latent_dim: int = Field(128, ge=1)
     conditions: int = Field(1, ge=1)
