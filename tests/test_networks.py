@@ -13,7 +13,7 @@ from pipeline.synthesis.networks.perceptron import PerceptronConfig
 from pipeline.synthesis.networks.residual import ResidualConfig, SpectralNorm
 from pipeline.synthesis.networks.style import Generator as StyleGenerator
 from pipeline.synthesis.networks.style import StyleConfig
-from pipeline.synthesis.networks.style_layers import Blur, ModulatedConv, group_std
+from pipeline.synthesis.networks.style_layers import ModulatedConv, blur, group_std
 
 SMALL_DCGAN = DcganConfig(
     image_size=16, latent_dim=8, conditions=2, start_side=4, start_width=8, generator_widths=(8,),
@@ -452,9 +452,24 @@ def test_a_modulated_convolution_is_one_with_weights_of_its_own_for_each_image()
             torch.testing.assert_close(conv(x, w)[i : i + 1], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_blur_keeps_what_is_flat() -> None:
-    flat = torch.full((1, 2, 9, 9), 0.7)
-    torch.testing.assert_close(Blur(padding=0)(flat), torch.full((1, 2, 6, 6), 0.7))
+@pytest.mark.parametrize("padding", [0, 1, 2, 3])
+def test_a_blur_is_its_filter(padding: int) -> None:
+    x = torch.randn(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    expected = torch.nn.functional.conv2d(x.flatten(0, 1)[:, None], (taps[:, None] * taps)[None, None], padding=padding)
+    torch.testing.assert_close(blur(x, padding=padding), expected.view(2, 3, *expected.shape[2:]))
+    exact = x[:1, :1, :4, :4].double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: blur(x, padding=padding), exact)
+    assert torch.autograd.gradgradcheck(lambda x: blur(x, padding=padding).square(), exact)
+
+
+def test_doubling_keeps_the_energy_of_a_layer() -> None:
+    torch.manual_seed(0)
+    x, w = torch.randn(8, 64, 16, 16), torch.randn(8, 4)
+    with torch.no_grad():
+        smooth = torch.nn.functional.interpolate(x[:, :, ::4, ::4], scale_factor=4, mode="bilinear")
+        flat, doubled = (ModulatedConv(64, 64, 3, 4, double=double)(smooth, w).std() for double in (False, True))
+    assert 0.6 < doubled / flat < 1.4
 
 
 def test_minibatch_deviation_sees_a_collapsed_group() -> None:
