@@ -47,7 +47,7 @@ KeyFile = Annotated[
     Path | None, typer.Option(help="Names subjects by this key, in place of numbers; see --new-key of ingest.")
 ]
 
-Truncation = Annotated[float, typer.Option(min=0.01, max=1.0, help="Below 1: less variety, fewer odd images.")]
+Truncation = Annotated[float, typer.Option(min=0.01, max=1.0, help="Below 1: less variety, more typical images.")]
 
 
 # Heavy imports stand inside the commands: `augment-mri --help` answers at once, and Prefect reads its

@@ -25,7 +25,7 @@ from pipeline.synthesis.gan import GanConfig
 from pipeline.synthesis.model_dir import ModelError, TrainedGan
 from pipeline.synthesis.sample import encode, fingerprint, parse_counts, parse_seeds, sample, slerp, walk
 
-CONFIG = GanConfig(images=48, batch_size=8, tick=16, latent_dim=8, width=8, max_width=16, position_bins=2)
+CONFIG = GanConfig(images=48, batch_size=8, tick=16, position_bins=2)
 Model = tuple[nn.Module, TrainedGan]
 
 
@@ -97,22 +97,46 @@ def test_conditions_are_drawn_as_often_as_they_stood_in_training(model: Model) -
     assert abs(np.mean(drawn) - 0.25) < 0.03  # three standard errors
 
 
-def test_truncation_scales_z_and_one_leaves_it_alone(model: Model) -> None:
-    z, c = sampling.latent(5, model[1])
-    whole, half = (encode(*model, seed=5, truncation=psi) for psi in (1.0, 0.5))
-    assert torch.equal(whole.vector[0], z)
-    assert torch.equal(half.vector[0], z / 2)
-    assert whole.condition == half.condition == c
+def _code(model: Model, seed: int, psi: float = 1.0, generator: nn.Module | None = None) -> sampling.Code:
+    generator = generator or model[0]
+    return sampling.truncation_of(generator, model[1], psi)(encode(generator, model[1], seed=seed))
+
+
+def test_truncation_leads_on_the_sphere_to_the_most_typical_image_of_the_condition(model: Model) -> None:
+    for seed in _unlike(model):
+        z, c = sampling.latent(seed, model[1])
+        assert torch.equal(_code(model, seed).vector[0], z)
+        drawn = [sampling.Code(sampling.latent(other, model[1])[0][None], c) for other in range(sampling.TYPICAL_OF)]
+        images = np.stack([sampling.decode(model[0], code) for code in drawn]).reshape(len(drawn), -1)
+        centre = drawn[int(np.linalg.norm(images - images.mean(0), axis=1).argmin())].vector[0]
+        for psi in (0.8, 0.5, 0.2):
+            code = _code(model, seed, psi)
+            assert code.condition == c
+            assert min(z.norm(), centre.norm()) * 0.95 < code.vector.norm() < max(z.norm(), centre.norm()) * 1.05
+        assert torch.allclose(_code(model, seed, 1e-6).vector[0], centre, atol=1e-3)
+
+
+def test_truncation_lessens_variety_step_by_step(model: Model) -> None:
+    spread = [sample(*model, seeds=range(100, 164), truncation=psi).std(axis=0).mean() for psi in (1, 0.7, 0.4, 0.1)]
+    assert spread == sorted(spread, reverse=True)
+    assert spread[-1] < spread[0]
 
 
 def test_truncation_in_w_is_about_the_mean_of_the_condition(model: Model) -> None:
-    generator, trained = Styles(CONFIG.latent_dim), model[1]
+    generator, trained = Styles(model[1].network.latent_dim), model[1]
     for seed in _unlike(model):
         z, c = sampling.latent(seed, trained)
         w = generator.map(z[None], torch.tensor([c]))
-        assert torch.equal(encode(generator, trained, seed=seed).vector, w)
-        truncated = encode(generator, trained, seed=seed, truncation=0.25).vector
+        assert torch.equal(_code(model, seed, generator=generator).vector, w)
+        truncated = _code(model, seed, 0.25, generator).vector
         assert torch.allclose(truncated, generator.mean[c] + 0.25 * (w - generator.mean[c]))
+
+
+def test_latents_are_standard_normal_and_seeds_tell_nothing_of_each_other(model: Model) -> None:
+    z = torch.stack([sampling.latent(seed, model[1])[0] for seed in range(4000)])
+    assert z.mean(0).abs().max() < 0.07  # four standard errors
+    assert (z.std(0) - 1).abs().max() < 0.05
+    assert ((z[1:] * z[:-1]).mean(0)).abs().max() < 0.07
 
 
 @pytest.mark.parametrize("truncation", [0.0, -1.0, 1.5, math.nan])
@@ -148,7 +172,7 @@ def test_slerp_ends_exactly_and_is_straight_where_there_is_no_arc() -> None:
 def test_a_walk_meets_the_image_of_each_seed_and_steps_in_between(
     model: Model, styles: bool, truncation: float
 ) -> None:
-    generator = Styles(CONFIG.latent_dim) if styles else model[0]
+    generator = Styles(model[1].network.latent_dim) if styles else model[0]
     seeds = [*_unlike(model), 77]
     frames = np.stack(list(walk(generator, model[1], seeds=seeds, steps=5, truncation=truncation)))
     assert frames.shape == (11, 1, 16, 16)
@@ -161,7 +185,7 @@ def test_a_walk_meets_the_image_of_each_seed_and_steps_in_between(
 
 
 def test_a_walk_in_w_is_straight_and_has_no_jump(model: Model) -> None:
-    generator = Styles(CONFIG.latent_dim)
+    generator = Styles(model[1].network.latent_dim)
     frames = np.stack(list(walk(generator, model[1], seeds=_unlike(model), steps=10)))
     logits = np.arctanh(frames.astype(float))  # affine in w
     assert np.allclose(np.diff(logits, n=2, axis=0), 0, atol=1e-4)

@@ -67,6 +67,8 @@ def test_the_same_set_gives_the_same_bytes(tmp_path: Path, file_format: str) -> 
     assert [path.name for path in files] == [*(name + SUFFIX[file_format] for name in NAMES), "manifest.parquet"]
     for path in files:
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+        if path.suffix == ".gz":
+            assert path.read_bytes()[4:8] == bytes(4)  # no time of writing (RFC 1952)
 
 
 def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:

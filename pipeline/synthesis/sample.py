@@ -2,13 +2,14 @@
 
 Every image is computed alone. Convolutions and matrix products add up in another order for another number of images
 at once, which changes the last bit of every pixel; a batch of one gives a seed the same bits in any company, and
-seldom costs more than the time of writing the files.
+seldom costs more than the time of writing the files. (Another number of threads may change it, as in all of torch.)
 """
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
@@ -22,6 +23,7 @@ from pipeline.synthesis.model_dir import TrainedGan
 
 MOST_SEEDS = 1_000_000  # of one command: a range with a digit too many is a slip
 LARGEST_SEED = 2**63 - 1  # what torch's generators take
+TYPICAL_OF = 64  # latents among which the most typical one is looked for
 PARALLEL = 1e-6  # radians from 0 or 180 degrees, where the arc between two latents is not defined
 
 
@@ -88,27 +90,50 @@ def latent(seed: int, trained: TrainedGan) -> tuple[torch.Tensor, int]:
 
 
 @torch.no_grad()
-def encode(
-    generator: nn.Module, trained: TrainedGan, *, seed: int, truncation: float = 1.0, condition: int | None = None
-) -> Code:
-    """The code of one seed, moved towards the mean by truncation; `condition` replaces the seed's own.
-
-    truncation psi in (0, 1]; 1 changes nothing, less means less variety and fewer odd images. With w it is
-    m + psi (w - m), m the mean w of the condition (Karras et al. 2019, appendix B, here at all resolutions). Without,
-    it is the same about the mean of z, which is 0: psi z. Brock et al. 2019 instead draw again each number of z
-    beyond a threshold, which leaves a standard deviation s of 0.88 for a threshold of 2, 0.54 for 1. A dense first
-    layer sums over all of z, so it can hardly tell that from scaling by s; but scaling keeps the seed's image and
-    moves it gradually, 1 is exactly no truncation, and the number means the same in both spaces.
-    Raises ValueError outside (0, 1].
-    """
-    if not 0 < truncation <= 1:
-        raise ValueError(f"truncation is above 0 and at most 1, not {truncation}")
+def encode(generator: nn.Module, trained: TrainedGan, *, seed: int, condition: int | None = None) -> Code:
+    """The code of one seed; `condition` replaces the seed's own."""
     z, c = latent(seed, trained)
     c = c if condition is None else condition
     if isinstance(generator, WithStyles):
-        w = generator.map(z[None], torch.tensor([c]))
-        return Code(generator.truncate(w, torch.tensor([c]), psi=truncation), c)
-    return Code(z[None] * truncation, c)
+        return Code(generator.map(z[None], torch.tensor([c])), c)
+    return Code(z[None], c)
+
+
+def truncation_of(generator: nn.Module, trained: TrainedGan, psi: float) -> Callable[[Code], Code]:
+    """The truncation by psi in (0, 1]: 1 leaves codes as they are, less moves each towards what is typical.
+
+    Less variety, more typical images, and a seed's image changes gradually. With w: m + psi (w - m), m the mean w of
+    the condition (Karras et al. 2019, appendix B, here at all resolutions). Without: psi of the arc from the latent of
+    `typical` to z, which is the same on the sphere near which Gaussian latents lie (White 2016).
+    Not Brock et al. 2019, who draw numbers of z beyond a threshold again: that shortens z (by 0.88 for a threshold of
+    2, 0.74 for 1.5), as scaling it would, and our generators never saw short latents. Of three trained lean ones at
+    64 px (n = 200, precision against their own untruncated images, random features, k = 5, untruncated 0.97 to 0.99)
+    a threshold of 1.5 left 0.42 to 0.75 and scaling by 0.7 left 0.24 to 0.66, broken images; this at 0.7, 0.96 to 0.99.
+    Raises ValueError outside (0, 1].
+    """
+    if not 0 < psi <= 1:
+        raise ValueError(f"truncation is above 0 and at most 1, not {psi}")
+    centre = cache(lambda condition: typical(generator, trained, condition))
+
+    @torch.no_grad()
+    def truncate(code: Code) -> Code:
+        if psi == 1:
+            return code
+        if isinstance(generator, WithStyles):
+            moved = generator.truncate(code.vector, torch.tensor([code.condition]), psi=psi)
+        else:
+            moved = slerp(centre(code.condition), code.vector, psi)
+        return Code(moved, code.condition)
+
+    return truncate
+
+
+def typical(generator: nn.Module, trained: TrainedGan, condition: int) -> torch.Tensor:
+    """Of the latents of seeds 0 to TYPICAL_OF - 1 that float32 (1, latent_dim) whose image is nearest to their mean."""
+    vectors = [latent(seed, trained)[0][None] for seed in range(TYPICAL_OF)]
+    images = np.stack([decode(generator, Code(z, condition)) for z in vectors]).astype(np.float64)
+    distances = np.square(images - images.mean(axis=0)).sum(axis=(1, 2, 3))
+    return vectors[int(distances.argmin())]
 
 
 @torch.no_grad()
@@ -126,8 +151,9 @@ def draw(
     generator: nn.Module, trained: TrainedGan, *, seeds: Sequence[int], truncation: float = 1.0
 ) -> Iterator[NDArray[np.float32]]:
     """Images float32 (1, S, S) in [-1, 1] of the seeds, one after the other."""
+    truncate = truncation_of(generator, trained, truncation)
     for seed in seeds:
-        yield decode(generator, encode(generator, trained, seed=seed, truncation=truncation))
+        yield decode(generator, truncate(encode(generator, trained, seed=seed)))
 
 
 def sample(
@@ -182,7 +208,8 @@ def walk(
     """
     if len(seeds) < 2 or steps < 1:
         raise ValueError(f"a walk needs two seeds and one step at least, not {len(seeds)} and {steps}")
-    codes = [encode(generator, trained, seed=s, truncation=truncation, condition=condition) for s in seeds]
+    truncate = truncation_of(generator, trained, truncation)
+    codes = [truncate(encode(generator, trained, seed=seed, condition=condition)) for seed in seeds]
     stops = [*codes, codes[0]] if loop else codes
     straight = isinstance(generator, WithStyles)
     yield decode(generator, stops[0])
