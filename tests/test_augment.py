@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from pipeline.synthesis import augment
@@ -54,6 +55,49 @@ def test_what_comes_in_from_outside_is_background() -> None:
     config = STILL.model_copy(update={"shift": 0.5})
     moved = augment.apply(torch.ones(16, 1, 32, 32), _draw(config, n=16))
     assert moved.min() < -0.99
+
+
+def _changed(strength: float, config: AugmentConfig, n: int = 4000) -> tuple[float, float, float]:
+    """Shares of images moved and cut, and the largest exponent's logarithm."""
+    drawn = augment.draw(n, config, torch.Generator().manual_seed(0), strength=strength)
+    moved = (drawn.theta != torch.eye(2, 3)).flatten(1).any(1).float().mean()
+    cut = (drawn.cutout[:, 2] > 0).float().mean()
+    return moved.item(), cut.item(), drawn.gamma.log().abs().max().item()
+
+
+def test_strength_multiplies_how_often_and_how_far_up_to_where_it_would_leak() -> None:
+    config = AugmentConfig(probability=0.5, cutout_probability=0.3, log_gamma=0.2)
+    assert _changed(0.0, config) == (0, 0, 0)
+    assert _changed(0.5, config) == pytest.approx((0.25, 0.15, 0.1), abs=0.02)
+    assert _changed(1.0, config) == pytest.approx((0.5, 0.3, 0.2), abs=0.02)
+    assert _changed(2.0, config) == pytest.approx((augment.LEAKS_ABOVE, 0.6, 0.4), abs=0.02)
+
+
+def test_strength_one_draws_what_no_strength_draws() -> None:
+    first, second = _draw(AugmentConfig()), augment.draw(4, AugmentConfig(), torch.Generator().manual_seed(0))
+    assert torch.equal(first.theta, second.theta)
+    assert torch.equal(first.gamma, second.gamma)
+
+
+def test_what_was_asked_for_above_the_leak_is_kept() -> None:
+    assert _changed(1.0, AugmentConfig(probability=0.95))[0] == pytest.approx(0.95, abs=0.02)
+    assert _changed(2.0, AugmentConfig(probability=0.95))[0] == pytest.approx(0.95, abs=0.02)
+
+
+def test_strength_rises_with_overfitting_falls_without_and_stays_inside_its_range() -> None:
+    config = AugmentConfig(target=0.6, adjustment=1000)
+    assert augment.adjusted(0.5, realness=0.9, n=100, config=config) == pytest.approx(0.6)
+    assert augment.adjusted(0.5, realness=0.2, n=100, config=config) == pytest.approx(0.4)
+    assert augment.adjusted(0.01, realness=0.2, n=100, config=config) == 0
+    assert augment.adjusted(1.99, realness=0.9, n=100, config=config) == augment.STRONGEST
+    assert augment.adjusted(0.5, realness=0.9, n=100, config=AugmentConfig()) == 0.5
+
+
+def test_from_none_to_one_takes_the_configured_number_of_images() -> None:
+    strength, config = 0.0, AugmentConfig(target=0.0, adjustment=160)
+    for _ in range(10):
+        strength = augment.adjusted(strength, realness=1.0, n=16, config=config)
+    assert strength == pytest.approx(1.0)
 
 
 def test_blur_smooths_keeps_the_mean_and_leaves_a_flat_image_alone() -> None:

@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -5,18 +6,29 @@ import pytest
 
 from pipeline.compute import PLAIN
 from pipeline.synthesis import gan, model_dir
-from pipeline.synthesis.gan import GanConfig, TrainingFailed
+from pipeline.synthesis.gan import GanConfig
 from pipeline.synthesis.model_dir import ModelError, TrainedGan
+from pipeline.synthesis.networks.lean import LeanConfig
+from pipeline.synthesis.optimisers import OptimiserConfig
 from pipeline.synthesis.sample import parse_seeds, sample
 
-CONFIG = GanConfig(images=96, batch_size=8, tick=32, latent_dim=8, width=8, max_width=16, position_bins=2)
+NETWORK = LeanConfig(latent_dim=8, width=8, max_width=16)
+CONFIG = GanConfig(images=96, batch_size=8, tick=32, network=NETWORK, position_bins=2)
 
 
 class Killed(Exception):
     pass
 
 
-def _train(folder: Path, die_at: int | None = None, config: GanConfig = CONFIG) -> TrainedGan:
+def _train(
+    folder: Path,
+    die_at: int | None = None,
+    *,
+    config: GanConfig = CONFIG,
+    seed: int = 7,
+    shape: tuple[int, ...] = (12, 1, 16, 16),
+    brightest: float = 1.0,
+) -> TrainedGan:
     rng = np.random.default_rng(0)
 
     def progress(done: int, _total: int) -> None:
@@ -25,12 +37,12 @@ def _train(folder: Path, die_at: int | None = None, config: GanConfig = CONFIG) 
 
     return model_dir.train(
         folder=folder,
-        images=rng.uniform(-1, 1, (12, 1, 16, 16)).astype(np.float32),
-        positions=np.linspace(0.3, 0.7, 12),
+        images=rng.uniform(-1, brightest, shape).astype(np.float32),
+        positions=np.linspace(0.3, 0.7, shape[0]),
         n_subjects=4,
         diagnosis="tumour",
         config=config,
-        seed=7,
+        seed=seed,
         compute=PLAIN,
         progress=progress,
     )
@@ -53,21 +65,96 @@ def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
     assert _train(tmp_path, die_at=32) == first
 
 
-def test_a_damaged_checkpoint_is_named_and_left_where_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [0, 1000, 0.5, 0.99])
+def test_a_damaged_checkpoint_is_named_and_left_where_it_is(tmp_path: Path, kept: float) -> None:
     with pytest.raises(Killed):
         _train(tmp_path, die_at=32)
     checkpoint = tmp_path / "checkpoint" / "state.pt"
-    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    with pytest.raises(TrainingFailed, match=r"state\.pt"):
+    whole = checkpoint.read_bytes()
+    damaged = whole[: int(kept * len(whole)) if kept < 1 else int(kept)]
+    checkpoint.write_bytes(damaged)
+    with pytest.raises(ModelError, match=r"state\.pt is damaged"):
         _train(tmp_path)
-    assert checkpoint.stat().st_size == 1000
+    assert checkpoint.read_bytes() == damaged
 
 
-def test_a_checkpoint_of_other_networks_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"network": NETWORK.model_copy(update={"width": 12})}, r"gan\.network\.width"),
+        ({"loss": "hinge"}, r"gan\.loss"),
+        ({"images": 128}, r"gan\.images"),  # blur fades by the budget
+        ({"generator_optimiser": OptimiserConfig(kind="sgd")}, r"gan\.generator_optimiser\.kind"),
+    ],
+)
+def test_a_checkpoint_of_another_recipe_is_refused_by_what_differs(
+    tmp_path: Path, change: dict[str, object], said: str
+) -> None:
     with pytest.raises(Killed):
         _train(tmp_path, die_at=32)
-    with pytest.raises(TrainingFailed, match="does not fit"):
-        _train(tmp_path, config=CONFIG.model_copy(update={"width": 12}))
+    before = (tmp_path / "checkpoint" / "state.pt").read_bytes()
+    with pytest.raises(ModelError, match=f"of another training: {said} differ"):
+        _train(tmp_path, config=CONFIG.model_copy(update=change))
+    assert (tmp_path / "checkpoint" / "state.pt").read_bytes() == before
+    assert _train(tmp_path).images_seen == 96  # and the first one can still be gone on with
+
+
+def test_a_checkpoint_of_another_seed_or_of_other_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        _train(tmp_path, die_at=32)
+    with pytest.raises(ModelError, match="of another training: seed differ"):
+        _train(tmp_path, seed=8)
+    with pytest.raises(ModelError, match="of another training: training images differ"):
+        _train(tmp_path, brightest=0.9)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Killed):
+        _train(tmp_path, die_at=32)
+    checkpoint = tmp_path / "checkpoint" / "state.pt"
+    before = checkpoint.read_bytes()
+
+    def full(path: Path, _data: bytes) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(ModelError, match="at 64 images cannot be written: No space left on device"):
+            _train(tmp_path)
+    assert checkpoint.read_bytes() == before
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["state.pt"]
+    whole = _train(tmp_path / "whole")
+    assert _train(tmp_path) == whole
+    assert (tmp_path / "generator.safetensors").read_bytes() == (
+        tmp_path / "whole" / "generator.safetensors"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("shape", "brightest", "said"),
+    [
+        ((7, 1, 16, 16), 1.0, "needs 8 images to learn from, and here are 7"),
+        ((12, 1, 8, 8), 1.0, "lean network cannot make images of 8 x 8 pixels: .*16"),
+        ((12, 1, 48, 48), 1.0, "power of two"),
+        ((12, 1, 16, 32), 1.0, r"square with one channel.*\(12, 1, 16, 32\)"),
+        ((12, 3, 16, 16), 1.0, "one channel"),
+        ((12, 1, 16, 16), 1.5, r"outside \[-1, 1\]"),
+    ],
+)
+def test_images_that_cannot_be_trained_on_are_refused_before_anything_is_written(
+    tmp_path: Path, shape: tuple[int, ...], brightest: float, said: str
+) -> None:
+    with pytest.raises(ModelError, match=said):
+        _train(tmp_path / "model", shape=shape, brightest=brightest)
+    assert not (tmp_path / "model").exists()
+
+
+def test_weights_for_other_conditions_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"sampling": "weighted", "condition_weights": (1.0, 2.0, 3.0)})
+    with pytest.raises(ModelError, match="3 entries for 2 conditions"):
+        _train(tmp_path / "model", config=config)
+    assert not (tmp_path / "model").exists()
 
 
 def test_one_seed_gives_one_image_whatever_else_is_sampled(tmp_path: Path) -> None:

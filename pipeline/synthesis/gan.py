@@ -1,62 +1,50 @@
-"""Train one conditional GAN on a few hundred slices: configuration, state, losses, one step, the loop.
+"""Train one conditional GAN on a few hundred slices: state, one step, the loop.
 
-Relativistic pairing loss with R1 and R2 penalties (Huang et al. 2024, "The GAN is dead; long live the GAN!"):
-its regularised training dynamics converge locally and each real image is compared with a generated one, so the
-generator cannot win by leaving modes out. "Fake" is the papers' word and stays in this file.
+The default is a relativistic pairing loss with R1 and R2 penalties (Huang et al. 2024, "The GAN is dead; long live the
+GAN!"): its regularised training dynamics converge locally and each real image is compared with a generated one, so
+the generator cannot win by leaving modes out. Other recipes are other values of GanConfig (`config`, `recipes`). The
+losses stand in `losses`, what makes up a batch in `batches`. "Fake" is the papers' word and stays in these files.
 """
 
 import copy
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, field
+from typing import Any, Final
 
+import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
-from torch.nn import functional as F
 
 from pipeline.compute import Compute
-from pipeline.synthesis import augment
-from pipeline.synthesis.networks.lean import Discriminator, Generator, LeanConfig
+from pipeline.synthesis import augment, batches, losses, networks, optimisers
+from pipeline.synthesis.config import GanConfig
+from pipeline.synthesis.curve import Step, Tick, first_fault, table
+from pipeline.synthesis.optimisers import descend
+
+__all__ = [  # GanConfig and Tick come from beside
+    "GanConfig",
+    "State",
+    "Tick",
+    "TrainingFailed",
+    "blur_sigma",
+    "capture",
+    "hold_back",
+    "new_state",
+    "restore",
+    "train",
+    "train_step",
+    "update_ema",
+]
+
+STATEFUL: Final = ("generator", "discriminator", "generator_ema", "generator_optimiser", "discriminator_optimiser")
+NUMBERS: Final = ("seed", "strength", "realness", "images_seen")
+REMEMBERED: Final = 4  # batches over which overfitting is averaged (ADA, section 3.1)
 
 
 class TrainingFailed(Exception):
-    """A training that cannot go on; says at which image and why."""
-
-
-class GanConfig(BaseModel):
-    """One training. `images` is its budget in real images shown to the discriminator."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    images: int = Field(50_000, ge=1)
-    batch_size: int = Field(16, ge=2)
-    learning_rate: float = Field(4e-4, gt=0)
-    beta2: float = Field(0.99, gt=0, lt=1)  # beta1 is 0: momentum and adversaries do not mix
-    gamma: float = Field(1.0, ge=0)  # weight of R1 and of R2
-    penalty_interval: int = Field(8, ge=1)  # steps between penalties, which are scaled up to match (lazy, Karras 2020)
-    ema_half_life: int = Field(2_000, ge=1)  # in images seen
-    tick: int = Field(4_096, ge=1)  # images between two points of the curve, snapshots and checkpoints
-    width: int = Field(32, ge=4)
-    max_width: int = Field(192, ge=4)
-    latent_dim: int = Field(128, ge=1)
-    # At first the discriminator sees images blurred by this much of their side, fading to none at this share of the
-    # budget: else it wins on noise and grain, which the generator cannot make yet, and never teaches it anatomy
-    # (Karras et al. 2021, "Alias-free generative adversarial networks", blur the early images of one configuration).
-    blur: float = Field(0.03, ge=0)
-    blur_until: float = Field(0.5, gt=0, le=1)
-    position_bins: int = Field(3, ge=1)  # conditions by height in the head, where heights are known
-    augmentation: augment.AugmentConfig = augment.AugmentConfig()
-
-
-@dataclass(frozen=True)
-class Tick:
-    """Means since the tick before. Accuracy: share of real and fake images that the discriminator puts on the
-    right side of the other's mean logit; 0.5 is a draw."""
-
-    images_seen: int
-    generator_loss: float
-    discriminator_loss: float
-    discriminator_accuracy: float
+    """A training that cannot go on; says at which step and why."""
 
 
 @dataclass
@@ -69,94 +57,127 @@ class State:
     generator_optimiser: torch.optim.Optimizer
     discriminator_optimiser: torch.optim.Optimizer
     rng: torch.Generator  # every draw of the training: batches, latents, augmentation
+    seed: int  # of the draws inside the networks (dropout, noise), with images_seen
+    strength: float  # of augmentation
+    realness: float = 0.0  # running mean sign of what the discriminator says of real images; 1 is overfitting
     images_seen: int = 0
     curve: list[Tick] = field(default_factory=list)
 
 
-def new_state(*, network: LeanConfig, config: GanConfig, seed: int, compute: Compute) -> State:
-    """Networks with weights drawn from `seed`, optimisers, and the generator of all later draws."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)  # torch's initialisers draw from the global generator, restored on leaving
-        generator = compute.place(Generator(network))
-        discriminator = compute.place(Discriminator(network))
+def new_state(*, config: GanConfig, seed: int, compute: Compute) -> State:
+    """Networks with weights drawn from `seed`, optimisers, and the generator of all later draws.
+
+    config.network holds the size of the images (`GanConfig.for_images`).
+    """
+    with _own_chance(seed, compute):
+        generator, discriminator = networks.build(config.network)
+    compute.place(generator)
+    compute.place(discriminator)
     return State(
         generator=generator,
         discriminator=discriminator,
         generator_ema=copy.deepcopy(generator).eval().requires_grad_(False),
-        generator_optimiser=_adam(generator, config),
-        discriminator_optimiser=_adam(discriminator, config),
+        generator_optimiser=optimisers.build(generator.parameters(), config.generator_optimiser),
+        discriminator_optimiser=optimisers.build(discriminator.parameters(), config.discriminator_optimiser),
         rng=torch.Generator().manual_seed(seed),
+        seed=seed,
+        strength=config.augmentation.strength,
     )
 
 
-def _adam(module: nn.Module, config: GanConfig) -> torch.optim.Adam:
-    # fused: one pass over the weights, in plain C++, instead of a Python loop over tensors
-    return torch.optim.Adam(module.parameters(), lr=config.learning_rate, betas=(0.0, config.beta2), fused=True)
-
-
-def discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """Relativistic pairing loss of the discriminator, E softplus(-(D(x) - D(G(z)))); Huang et al. 2024, eq. 2."""
-    return F.softplus(fake_logits - real_logits).mean()
-
-
-def generator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """The same with the pair exchanged: the generator wants each fake above its real partner."""
-    return F.softplus(real_logits - fake_logits).mean()
-
-
-def gradient_penalty(logits: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    """Mean squared norm of the discriminator's gradient at `images`: R1 at real ones, R2 at fake ones.
-
-    Mescheder et al. 2018, eq. 9 and 10, without the factor gamma / 2. `images` must require a gradient.
-    """
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    return gradient.float().square().sum(dim=(1, 2, 3)).mean()
+@contextmanager
+def _own_chance(seed: int, compute: Compute) -> Iterator[None]:
+    """Seed torch's global generators, which initialisers, dropout and noise draw from, and put them back on leaving."""
+    with torch.random.fork_rng([compute.device] if compute.device.startswith("cuda") else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def train_step(
     state: State, *, images: torch.Tensor, conditions: torch.Tensor, config: GanConfig, compute: Compute
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """One batch: discriminator, then generator, then EMA. Returns detached losses (G, D) and D's accuracy.
+) -> Step:
+    """The discriminator once a batch, then the generator once, then EMA; Goodfellow et al. 2014, algorithm 1.
 
-    images: float32 (B, 1, H, W) in [-1, 1]; conditions: int64 (B,). Both sides see augmented images only.
+    images: float32 (k B, 1, H, W) in [-1, 1], k = discriminator_steps batches; conditions: int64 (k B,).
+    Both sides see augmented images only.
     """
     step = state.images_seen // config.batch_size
-    real, c = compute.put(images), conditions.to(compute.device)
-    n = len(images)
+    # a function of seed and progress alone: a resumed training drops out and makes noise like one that never stopped
+    inside = np.random.SeedSequence([state.seed, state.images_seen]).generate_state(1)
+    with _own_chance(int(inside[0]), compute):
+        for i in range(len(images) // config.batch_size):
+            rows = slice(i * config.batch_size, (i + 1) * config.batch_size)
+            real, c = compute.put(images[rows]), conditions[rows].to(compute.device)
+            d_loss, penalty, accuracy = _discriminator_step(
+                state, real, c, step=step + i, config=config, compute=compute
+            )
+        g_loss = _generator_step(state, real, c, config=config, compute=compute)
+    state.images_seen += len(images)
+    update_ema(state, config, len(images))
+    return Step(d_loss, penalty, accuracy, g_loss)
 
-    sigma = blur_sigma(state.images_seen, size=real.shape[-1], config=config)
 
-    def see(x: torch.Tensor) -> torch.Tensor:
-        return compute.put(augment.blur(augment.apply(x, augment.draw(n, config.augmentation, state.rng)), sigma))
-
-    def latents() -> torch.Tensor:
-        return torch.randn(n, config.latent_dim, generator=state.rng).to(compute.device)
-
+def _discriminator_step(
+    state: State, real: torch.Tensor, c: torch.Tensor, *, step: int, config: GanConfig, compute: Compute
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Tell one real batch from a fake one of the same conditions. Returns detached loss, penalty, accuracy."""
     with torch.no_grad(), compute.autocast():
-        fake = state.generator(latents(), c)
+        fake = state.generator(_latents(state, len(real), config, compute), c)
     penalise = step % config.penalty_interval == 0 and config.gamma > 0
-    seen_real, seen_fake = see(real).requires_grad_(penalise), see(fake).requires_grad_(penalise)
+    seen_real = _seen(state, real, config, compute).requires_grad_(penalise)
+    seen_fake = _seen(state, fake, config, compute).requires_grad_(penalise and config.r2)
     with compute.autocast():
         real_logits, fake_logits = state.discriminator(seen_real, c), state.discriminator(seen_fake, c)
-        d_loss = discriminator_loss(real_logits, fake_logits)
-        total = d_loss
+        loss = losses.LOSSES[config.loss].discriminator(real_logits, fake_logits, config.real_label)
+        penalty = torch.zeros_like(loss)
         if penalise:
-            r1_penalty, r2_penalty = gradient_penalty(real_logits, seen_real), gradient_penalty(fake_logits, seen_fake)
-            total = d_loss + config.penalty_interval * config.gamma / 2 * (r1_penalty + r2_penalty)
-    _descend(state.discriminator_optimiser, total)
+            slope = losses.gradient_penalty(real_logits, seen_real)
+            if config.r2:
+                slope = slope + losses.gradient_penalty(fake_logits, seen_fake)
+            penalty = config.penalty_interval * config.gamma / 2 * slope
+        if config.loss == "wgan-gp":
+            share = torch.rand(len(real), generator=state.rng)
+            ends = seen_real.detach(), seen_fake.detach()
+            between = losses.interpolate_penalty(lambda x: state.discriminator(x, c), *ends, share=share)
+            penalty = penalty + config.interpolate_penalty * between
+    descend(state.discriminator_optimiser, loss + penalty, l1=config.discriminator_optimiser.l1)
+    real_logits, fake_logits = real_logits.detach(), fake_logits.detach()
+    _adapt(state, real_logits, fake_logits, config)
+    middle = (real_logits.mean() + fake_logits.mean()) / 2
+    accuracy = ((real_logits > middle).float().mean() + (fake_logits < middle).float().mean()) / 2
+    return loss.detach(), penalty.detach(), accuracy
 
+
+def _generator_step(
+    state: State, real: torch.Tensor, c: torch.Tensor, *, config: GanConfig, compute: Compute
+) -> torch.Tensor:
+    """Deceive the discriminator with one fake batch. Returns the detached loss."""
+    loss = losses.LOSSES[config.loss]
     state.discriminator.requires_grad_(False)
     with compute.autocast():
-        fake_logits_g = state.discriminator(see(state.generator(latents(), c)), c)
-        g_loss = generator_loss(state.discriminator(see(real), c), fake_logits_g)
-    _descend(state.generator_optimiser, g_loss)
+        fake = state.generator(_latents(state, len(real), config, compute), c)
+        fake_logits = state.discriminator(_seen(state, fake, config, compute), c)
+        real_logits = torch.zeros_like(fake_logits)
+        if loss.generator_sees_real:
+            real_logits = state.discriminator(_seen(state, real, config, compute), c)
+        g_loss = loss.generator(real_logits, fake_logits)
+    descend(state.generator_optimiser, g_loss, l1=config.generator_optimiser.l1)
     state.discriminator.requires_grad_(True)
+    return g_loss.detach()
 
-    state.images_seen += n
-    update_ema(state, config, n)
-    middle = (real_logits.mean() + fake_logits.mean()).detach() / 2
-    accuracy = ((real_logits > middle).float().mean() + (fake_logits < middle).float().mean()) / 2
-    return g_loss.detach(), d_loss.detach(), accuracy
+
+def _latents(state: State, n: int, config: GanConfig, compute: Compute) -> torch.Tensor:
+    return torch.randn(n, config.network.latent_dim, generator=state.rng).to(compute.device)
+
+
+def _seen(state: State, images: torch.Tensor, config: GanConfig, compute: Compute) -> torch.Tensor:
+    """What the discriminator sees of images, real or fake: augmented, and early on blurred."""
+    if state.strength > 0:
+        drawn = augment.draw(len(images), config.augmentation, state.rng, strength=state.strength)
+        images = augment.apply(images, drawn)
+    sigma = blur_sigma(state.images_seen, size=images.shape[-1], config=config)
+    # an alias, so that asking for a gradient never marks the caller's own tensor
+    return compute.put(augment.blur(images, sigma)).view_as(images)
 
 
 def blur_sigma(images_seen: int, *, size: int, config: GanConfig) -> float:
@@ -164,17 +185,34 @@ def blur_sigma(images_seen: int, *, size: int, config: GanConfig) -> float:
     return config.blur * size * max(0.0, 1 - images_seen / (config.blur_until * config.images))
 
 
-def _descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
-    optimiser.step()
+def _adapt(state: State, real_logits: torch.Tensor, fake_logits: torch.Tensor, config: GanConfig) -> None:
+    """Follow the overfitting of the discriminator with the strength of augmentation, where a target is set."""
+    if config.augmentation.target is None:
+        return
+    sign = losses.LOSSES[config.loss].realness(real_logits, fake_logits).sign().mean().item()
+    state.realness += (sign - state.realness) / REMEMBERED
+    state.strength = augment.adjusted(
+        state.strength, realness=state.realness, n=len(real_logits), config=config.augmentation
+    )
+
+
+def hold_back(state: State, config: GanConfig, *, learning_rate: float, strength: float) -> None:
+    """Go on with these factors on the configured learning rates and augmentation strength, as after a collapse."""
+    sides = (
+        (state.generator_optimiser, config.generator_optimiser),
+        (state.discriminator_optimiser, config.discriminator_optimiser),
+    )
+    for optimiser, configured in sides:
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate * configured.learning_rate
+    state.strength = min(augment.STRONGEST, strength * config.augmentation.strength)
 
 
 @torch.no_grad()
 def update_ema(state: State, config: GanConfig, n: int) -> None:
     """Move the averaged generator towards the trained one; early on with a shorter memory (Karras 2020)."""
     half_life = min(config.ema_half_life, max(1.0, 0.1 * state.images_seen))
-    weight = 1 - math.exp2(-n / half_life)
+    weight = 1 - math.exp2(-n / half_life) if half_life else 1.0
     averaged, trained = state.generator_ema.state_dict(), state.generator.state_dict()
     for name, mine in averaged.items():
         if mine.is_floating_point():
@@ -190,55 +228,73 @@ def train(
     conditions: torch.Tensor,
     config: GanConfig,
     compute: Compute,
-    on_tick: Callable[[State], None],
+    on_tick: Callable[[State], bool | None],
 ) -> None:
     """Train until `config.images` real images were seen, calling `on_tick` at every tick and at the end.
 
     images: float32 (N, 1, H, W) in [-1, 1], of one training part; conditions: int64 (N,). Half of all images
-    are shown mirrored: heads are nearly symmetric, so that doubles the data and leaks nothing that is not true.
-    Raises TrainingFailed at the first tick with a loss that is not finite.
+    are shown mirrored (`mirror`): heads are nearly symmetric, so that doubles the data and leaks nothing that is not
+    true. `on_tick` may put an earlier state back, and ends the training by returning True. Raises TrainingFailed, at
+    the first tick with a loss or weight that is not finite and before calling `on_tick`; ValueError where
+    `condition_weights` do not fit the conditions.
     """
-    sums = torch.zeros(3)
-    steps = 0
+    draw = batches.sampler(conditions, sampling=config.sampling, weights=config.condition_weights)
+    n = config.batch_size * config.discriminator_steps
+    steps: list[Step] = []
     while state.images_seen < config.images:
-        rows = torch.randint(len(images), (config.batch_size,), generator=state.rng)
-        mirrored = torch.rand(config.batch_size, generator=state.rng) < 0.5
-        batch = torch.where(mirrored[:, None, None, None], images[rows].flip(3), images[rows])
-        statistics = train_step(state, images=batch, conditions=conditions[rows], config=config, compute=compute)
-        sums += torch.stack(statistics).cpu()
-        steps += 1
-        if state.images_seen % config.tick < config.batch_size or state.images_seen >= config.images:
-            g_loss, d_loss, accuracy = (sums / steps).tolist()
-            if not math.isfinite(g_loss + d_loss):
-                raise TrainingFailed(
-                    f"a loss became {g_loss} (generator), {d_loss} (discriminator) before {state.images_seen} images "
-                    f"were seen; lower learning_rate ({config.learning_rate}) or raise gamma ({config.gamma})"
-                )
-            state.curve.append(Tick(state.images_seen, g_loss, d_loss, accuracy))
-            sums, steps = torch.zeros(3), 0
-            on_tick(state)
+        rows = draw(n, state.rng)
+        batch = images[rows]
+        if config.mirror:
+            mirrored = torch.rand(n, generator=state.rng) < 0.5
+            batch = torch.where(mirrored[:, None, None, None], batch.flip(3), batch)
+        steps.append(train_step(state, images=batch, conditions=conditions[rows], config=config, compute=compute))
+        if state.images_seen % config.tick < n or state.images_seen >= config.images:
+            state.curve.append(_tick(state, steps, config))
+            steps = []
+            if on_tick(state):
+                return
+
+
+def _tick(state: State, steps: list[Step], config: GanConfig) -> Tick:
+    """Means over these steps. Raises TrainingFailed where one of them, or a weight after them, is not finite."""
+    measured = table(steps)
+    fault = first_fault(measured)
+    if fault is None:
+        for name in ("discriminator", "generator"):
+            if not all(p.isfinite().all() for p in getattr(state, name).parameters()):
+                fault = len(steps) - 1, f"a weight of the {name} is no longer finite"
+    if fault is not None:
+        n = config.batch_size * config.discriminator_steps
+        images_seen = state.images_seen - n * (len(steps) - 1 - fault[0])
+        rates = (config.generator_optimiser.learning_rate, config.discriminator_optimiser.learning_rate)
+        raise TrainingFailed(
+            f"{fault[1]}, at step {images_seen // n}, {images_seen} images seen; lower learning_rate ({rates[0]:g} of "
+            f"the generator, {rates[1]:g} of the discriminator) or raise gamma ({config.gamma:g})"
+        )
+    return Tick(
+        state.images_seen,
+        generator_loss=measured["generator_loss"].mean().item(),
+        discriminator_loss=measured["discriminator_loss"].mean().item(),
+        discriminator_accuracy=measured["accuracy"].mean().item(),
+        augmentation_strength=state.strength,
+    )
 
 
 def capture(state: State) -> dict[str, object]:
     """The state as tensors, numbers and lists only, so that it loads with weights_only=True."""
     return {
-        "generator": state.generator.state_dict(),
-        "discriminator": state.discriminator.state_dict(),
-        "generator_ema": state.generator_ema.state_dict(),
-        "generator_optimiser": state.generator_optimiser.state_dict(),
-        "discriminator_optimiser": state.discriminator_optimiser.state_dict(),
+        **{name: getattr(state, name).state_dict() for name in STATEFUL},
+        **{name: getattr(state, name) for name in NUMBERS},
         "rng": state.rng.get_state(),
-        "images_seen": state.images_seen,
-        "curve": [
-            (t.images_seen, t.generator_loss, t.discriminator_loss, t.discriminator_accuracy) for t in state.curve
-        ],
+        "curve": [astuple(tick) for tick in state.curve],
     }
 
 
-def restore(state: State, captured: dict[str, object]) -> None:
+def restore(state: State, captured: Mapping[str, Any]) -> None:
     """Put a captured state back; training then continues bit for bit as if it had never stopped."""
-    for name in ("generator", "discriminator", "generator_ema", "generator_optimiser", "discriminator_optimiser"):
+    for name in STATEFUL:
         getattr(state, name).load_state_dict(captured[name])
-    state.rng.set_state(captured["rng"])  # type: ignore[arg-type]  # checked by torch
-    state.images_seen = int(captured["images_seen"])  # type: ignore[call-overload]  # written by capture
-    state.curve[:] = [Tick(*point) for point in captured["curve"]]  # type: ignore[attr-defined]  # likewise
+    for name in NUMBERS:
+        setattr(state, name, captured[name])
+    state.rng.set_state(captured["rng"])
+    state.curve[:] = [Tick(*point) for point in captured["curve"]]
