@@ -111,7 +111,7 @@ class Generator(nn.Module):
         """
         w = self.map(z, c)
         if self.training:
-            self._track(w.detach().float(), c)
+            self._track(w.detach().to(self.w_avg.dtype), c)
         if psi != 1.0:
             w = self.truncate(w, c, psi=psi)
         training_noise = self.config.noise if self.training else "const"
@@ -132,7 +132,7 @@ class Generator(nn.Module):
         psi 0 is the mean itself, 1 is w untouched. One mean a condition, so that truncating keeps the condition
         (Dobler et al. 2022, conditional truncation).
         """
-        return torch.lerp(self.w_avg[c], w.float(), psi)
+        return torch.lerp(self.w_avg[c], w.to(self.w_avg.dtype), psi)
 
     def planes(
         self, z: torch.Tensor, *, mode: Noise = "const", rng: torch.Generator | None = None
@@ -163,10 +163,10 @@ class Generator(nn.Module):
     @torch.no_grad()
     def _track(self, w: torch.Tensor, c: torch.Tensor) -> None:
         """Move each condition's mean w towards its mean in this batch; conditions that are not in it stay."""
-        members = F.one_hot(c, self.config.conditions).float()
+        members = F.one_hot(c, self.config.conditions).to(w.dtype)
         counts = members.sum(0)[:, None]
         mean = (members[:, :, None] * w[:, None]).sum(0) / counts.clamp(min=1)
-        self.w_avg.lerp_(mean, MEAN_W_WEIGHT * (counts > 0).expand_as(mean))
+        self.w_avg.lerp_(mean, MEAN_W_WEIGHT * (counts > 0).to(w.dtype).expand_as(mean))
 
 
 def _turned(plane: torch.Tensor, z: torch.Tensor, layer: int) -> torch.Tensor:
