@@ -11,7 +11,8 @@ import numpy as np
 
 from pipeline.formats.nifti import write_volume
 from pipeline.run_dir import RunDir
-from pipeline.scans.ingest import IngestConfig, ingest
+from pipeline.scans.ingest import ingest
+from pipeline.scans.inputs import IngestConfig
 from pipeline.scans.phantom import PhantomConfig, phantom
 
 SLICES = 50  # a volume

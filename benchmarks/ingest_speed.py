@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from pipeline.run_dir import RunDir
 from pipeline.scans import duplicates
-from pipeline.scans.ingest import IngestConfig, ingest
+from pipeline.scans.ingest import ingest
+from pipeline.scans.inputs import IngestConfig
 from pipeline.scans.phantom import write_phantoms
 from pipeline.scans.quality import examine
 

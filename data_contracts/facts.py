@@ -9,6 +9,7 @@ from typing import Final
 import pandas as pd
 import pandera.pandas as pa
 
+from data_contracts.manifest import violation_of
 from data_contracts.violations import Violation
 
 FORMATS: Final = ("raster", "nifti", "dicom")
@@ -45,8 +46,5 @@ def check_facts(facts: pd.DataFrame) -> list[Violation]:
     try:
         FACTS.validate(facts, lazy=True)
     except pa.errors.SchemaErrors as error:
-        return [
-            Violation(str(case.get("index", "facts")), f"{case['column']} {case['check']}", str(case["failure_case"]))
-            for case in error.failure_cases.to_dict("records")
-        ]
+        return [violation_of(facts, "facts", case) for case in error.failure_cases.to_dict("records")]
     return []

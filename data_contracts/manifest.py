@@ -58,13 +58,14 @@ def check_manifest(manifest: pd.DataFrame) -> list[Violation]:
     try:
         MANIFEST.validate(manifest, lazy=True)
     except pa.errors.SchemaErrors as error:
-        return [_violation(manifest, case) for case in error.failure_cases.to_dict("records")]
+        return [violation_of(manifest, "manifest", case) for case in error.failure_cases.to_dict("records")]
     return []
 
 
-def _violation(manifest: pd.DataFrame, case: dict[str, object]) -> Violation:
+def violation_of(table: pd.DataFrame, name: str, case: dict[str, object]) -> Violation:
+    """A failure case of pandera as a violation of its slice, or of the whole table `name`."""
     row = case.get("index")
-    record = "manifest"
-    if isinstance(row, int) and "slice_id" in manifest and row in manifest.index:
-        record = str(manifest["slice_id"].loc[row])
+    record = name
+    if isinstance(row, int) and "slice_id" in table and row in table.index:
+        record = str(table["slice_id"].loc[row])
     return Violation(record, f"{case['column']} {case['check']}", str(case["failure_case"]))

@@ -11,7 +11,7 @@ from flows import tasks
 from flows.config import ConfigError, RunRecord, load_config, new_run_record, require_free
 from pipeline.compute import best_compute
 from pipeline.run_dir import RunDir, read_record, write_record
-from pipeline.scans.ingest import fingerprint
+from pipeline.scans.inputs import fingerprint
 from pipeline.scans.remote import is_remote
 
 DEMO = "demo"  # in place of a source: the built-in head phantoms

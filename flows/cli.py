@@ -151,10 +151,10 @@ def ingest(
     from flows.config import ConfigError
     from flows.progress import console
 
-    if locate is not None:
-        typer.echo(dataset.locate_file(source, locate))
-        return
     chosen = dataset.ingest_config(file=config, layout=layout.value if layout else None, channel=channel)
+    if locate is not None:
+        typer.echo(dataset.locate_file(source, locate, chosen))
+        return
     if check:
         findings = dataset.check(source=source, config=chosen, key_file=key_file, seed=seed)
         typer.echo("\n".join(findings.lines))
@@ -338,7 +338,10 @@ def main() -> None:
     try:
         app()
     except Interrupted:
-        _fail("interrupted; what was finished is kept, add --resume to go on", INTERRUPTED)
+        _fail(
+            "interrupted; what was finished is kept: add --resume to go on (ingest and train: run the same again)",
+            INTERRUPTED,
+        )
     except Exception as error:
         if "--debug" in sys.argv:
             raise

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata, resources
 from pathlib import Path
 
-from pipeline.evidence.shortcuts import ShortcutConfig
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.evidence.shortcuts import ShortcutConfig
 from pipeline.evidence.utility import UtilityConfig
-from pipeline.scans.ingest import IngestConfig
+from pipeline.scans.inputs import IngestConfig
 from pipeline.scans.normalise import NormaliseConfig
 from pipeline.scans.split import SplitConfig
 from pipeline.synthesis.gan import GanConfig

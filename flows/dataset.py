@@ -12,7 +12,9 @@ from flows.progress import stage
 from pipeline.run_dir import RunDir
 from pipeline.scans.deidentified_copy import write_copy
 from pipeline.scans.deidentify import KEY_VARIABLE, locate, read_key, write_new_key
-from pipeline.scans.ingest import IngestConfig, IngestRecord, ingest
+from pipeline.scans.ingest import ingest
+from pipeline.scans.inputs import IngestConfig, IngestRecord
+from pipeline.scans.workers import require_temporary_folder
 
 
 def ingest_config(*, file: Path | None, layout: str | None, channel: int | None) -> IngestConfig:
@@ -29,7 +31,9 @@ def ingest_config(*, file: Path | None, layout: str | None, channel: int | None)
 def make(*, source: str, out: Path, config: IngestConfig, key_file: Path | None, seed: int) -> str:
     """Ingest into a new folder, or again into an earlier dataset; returns one line on what is there now."""
     dataset = RunDir(out)
-    if not dataset.ingest_json.exists():
+    if dataset.run_json.exists():
+        raise ConfigError(f"{out} holds a study, whose dataset is part of it; choose a new folder with --out")
+    if not (dataset.ingest_json.exists() or dataset.unfinished.exists()):
         require_free(out)
     before = dataset.ingest_json.stat().st_mtime_ns if dataset.ingest_json.exists() else None
     with stage("Read the scans", "scans") as update:
@@ -56,6 +60,7 @@ class Checked:
 
 def check(*, source: str, config: IngestConfig, key_file: Path | None, seed: int) -> Checked:
     """Ingest into a folder that goes again, and say what was found: by rule, and every broken contract."""
+    require_temporary_folder()
     with tempfile.TemporaryDirectory(prefix="augment-mri-check-") as folder:
         dataset = RunDir(Path(folder) / "dataset")
         lines, violations = [], []
@@ -101,8 +106,8 @@ def deidentify(*, source: Path, out: Path, key_file: Path | None, new_key: Path 
     return f"{written} files written to {out}, {refused} refused; {out / 'quarantine.csv'} says why"
 
 
-def locate_file(source: str, record: str) -> Path:
-    """The file of a local source that a record names."""
+def locate_file(source: str, record: str, config: IngestConfig) -> Path:
+    """The file of a local source that a record names, listed as `config` lists it."""
     if not Path(source).exists():
         raise ConfigError(f"{source} is not on this machine; only records of a local source can be located")
-    return locate(Path(source), record)
+    return locate(Path(source), record, layout=config.labels.layout)

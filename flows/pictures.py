@@ -54,7 +54,7 @@ def slices(run: RunDir, fold: Fold, diagnosis: str, manifest: pd.DataFrame) -> l
 
 
 def review(run: RunDir, fold: Fold, diagnosis: str, manifest: pd.DataFrame) -> list[Picture]:
-    """Real slices that want a look, as normalisation shows them, those first that may be no head; none where none do."""
+    """Real slices that want a look, as normalisation shows them, those first that may be no head."""
     wanted = manifest["review"].ne("") & manifest["diagnosis"].eq(diagnosis)
     strange = manifest["review"].str.contains("head")
     order = np.concatenate([np.flatnonzero(wanted & strange), np.flatnonzero(wanted & ~strange)])[: COLUMNS * ROWS]

@@ -23,7 +23,7 @@ from data_contracts.results import (
 from data_contracts.splits import Fold, Splits
 from flows.config import RunRecord
 from pipeline.run_dir import RunDir, read_record
-from pipeline.scans.ingest import IngestRecord
+from pipeline.scans.inputs import IngestRecord
 from pipeline.scans.normalise import read_normalisation
 from pipeline.synthesis import model_dir
 

@@ -82,6 +82,11 @@ class RunDir:
         return self.root / "ingest.json"
 
     @property
+    def unfinished(self) -> Path:
+        """Stands while an ingest has begun and not come to its end: the folder is ours to begin again in."""
+        return self.root / ".unfinished-ingest"
+
+    @property
     def splits(self) -> Path:
         return self.root / "splits.json"
 

@@ -1,5 +1,8 @@
 """From a folder to a manifest: labels, subjects, positions, refusals; and no name of the source in any of it."""
 
+import os
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +16,15 @@ from data_contracts.manifest import check_manifest
 from data_contracts.violations import ContractError
 from pipeline.formats.dicom_write import write_series
 from pipeline.formats.nifti import write_volume
-from pipeline.run_dir import RunDir, read_record
+from pipeline.formats.scan import ScanFacts
+from pipeline.run_dir import RunDir, read_record, write_record
 from pipeline.scans.deidentify import locate
-from pipeline.scans.ingest import IngestConfig, IngestRecord, ingest
+from pipeline.scans.ingest import _tables, ingest
+from pipeline.scans.inputs import IngestConfig, IngestRecord
 from pipeline.scans.labels import LabelConfig
 from pipeline.scans.positions import match
+from pipeline.scans.reading import ScanSource, Slice
+from pipeline.scans.units import Findings
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 EVERYTHING = IngestConfig(window=(0.0, 1.0), match_position=False)
@@ -354,3 +361,83 @@ def test_real_oddities_stop_nothing(tmp_path: Path) -> None:
     assert {"sagittal", "axial"} <= set(manifest["plane"])
     wanted = {"wrong_modality", "frames_unplaced", "no_pixels", "unreadable", "unknown_format", "noise"}
     assert wanted <= set(quarantine["rule"])
+
+
+def test_an_interrupted_ingest_begins_again(classes: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(classes / "more.zip", "w") as archive:
+        archive.write(classes / "YES" / "doe0.png", "yes/again.png")
+    out = RunDir(tmp_path / "out")
+    (out.scratch / "unpacked" / "1").mkdir(parents=True)
+    (out.scratch / "unpacked" / "1" / "000001").write_bytes(b"half")  # what a kill leaves
+    out.unfinished.touch()
+    manifest, quarantine, record = run(classes, out.root)
+    assert quarantine.empty
+    assert (record.exact_duplicates, len(manifest)) == (1, 13)
+    assert not out.unfinished.exists()
+    assert not out.scratch.exists()
+
+
+def test_only_what_is_unchanged_and_whole_is_taken_as_it_stands(masks: Path, tmp_path: Path) -> None:
+    out = RunDir(tmp_path / "out")
+
+    def renewed(config: IngestConfig = EVERYTHING, key: bytes | None = None, seed: int = 0) -> bool:
+        before = out.manifest.stat().st_mtime_ns
+        ingest(source=masks, out=out, config=config, seed=seed, key=key)
+        return out.manifest.stat().st_mtime_ns != before
+
+    run(masks, out.root)
+    assert not renewed()
+    save(masks / "DOE_0" / "DOE_0_1_mask.png", lesion(300))
+    assert renewed()
+    assert not renewed()
+    assert renewed(EVERYTHING.model_copy(update={"min_side": 33}))
+    assert renewed(key=b"k" * 32)
+    assert not renewed(key=b"k" * 32)
+    assert renewed(key=b"l" * 32)
+    assert renewed(key=b"l" * 32, seed=1)
+    next((out.root / "slices").iterdir()).unlink()
+    assert renewed(key=b"l" * 32, seed=1)
+    record = read_record(out.ingest_json, IngestRecord)
+    write_record(out.ingest_json, record.model_copy(update={"unsettled": 1}))  # a reader was killed by chance
+    assert renewed(key=b"l" * 32, seed=1)
+
+
+def test_what_is_said_of_a_scan_is_said_of_its_slices(tmp_path: Path) -> None:
+    for name, seed in (("tumour", 1), ("normal", 2)):
+        (tmp_path / "in" / name / f"doe{seed}").mkdir(parents=True)
+        write_volume(tmp_path / "in" / name / f"doe{seed}" / "v.nii.gz", volume(seed), (5.0, 2.0, 2.0))
+    manifest, _, _ = run(tmp_path / "in", tmp_path / "out")
+    of_patient = manifest["review"].str.contains("label_of_patient")
+    assert (of_patient == (manifest["diagnosis"] == "tumour")).all()
+    with pytest.raises(ContractError, match="none of them tumour"):
+        run(tmp_path / "in", tmp_path / "out", EVERYTHING.model_copy(update={"keep_review": False}))
+    kept_out = pd.read_csv(tmp_path / "out" / "quarantine.csv")
+    assert kept_out["rule"].value_counts()["wants_review"] >= 10
+
+
+def test_a_slice_that_breaks_its_contract_is_quarantined_alone(tmp_path: Path) -> None:
+    facts = ScanFacts(coding="png", bits=8)
+    source = ScanSource(format="raster", n_slices=1, file_bytes=9.0, slice_spacing_mm=None, facts=facts)
+    sound = Slice(
+        slice_id="file-0001", subject=None, diagnosis="tumour", label_rule="folder", sequence="T1", plane="axial",
+        position=None, height=64, width=64, spacing_mm=1.0, tumour_pixels=None, sha256="0" * 64, review="",
+        source=source, group=0,
+    )  # fmt: skip
+    broken = replace(sound, slice_id="file-0002", spacing_mm=0.0, group=1)
+    lying = replace(sound, slice_id="file-0003", group=2, source=replace(source, facts=replace(facts, bits=0)))
+    findings = Findings()
+    kept, manifest, _ = _tables([sound, broken, lying], None, findings)
+    assert kept == [sound]
+    assert list(manifest["slice_id"]) == ["file-0001"]
+    assert {row["record"] for row in findings.rows} == {"file-0002", "file-0003"}
+    assert {row["rule"] for row in findings.rows} == {"broken_contract"}
+
+
+def test_a_source_that_is_no_file_and_an_out_that_cannot_be_are_said(classes: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for source in (tmp_path / "pipe", "", "x" * 300):
+        with pytest.raises(ContractError, match=r"no_folder|missing"):
+            ingest(source=source, out=RunDir(tmp_path / "out"), config=EVERYTHING, seed=0)
+    (tmp_path / "file").touch()
+    with pytest.raises(ContractError, match="not_writable"):
+        ingest(source=classes, out=RunDir(tmp_path / "file" / "out"), config=EVERYTHING, seed=0)

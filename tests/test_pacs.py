@@ -29,7 +29,8 @@ from data_contracts.violations import ContractError
 from pipeline.formats.dicom_write import write_series
 from pipeline.run_dir import RunDir
 from pipeline.scans import pacs, remote
-from pipeline.scans.ingest import IngestConfig, ingest
+from pipeline.scans.ingest import ingest
+from pipeline.scans.inputs import IngestConfig
 from pipeline.scans.labels import LabelConfig
 from pipeline.scans.phantom import PhantomConfig, phantom
 

@@ -27,7 +27,8 @@ from PIL import Image
 from data_contracts.violations import ContractError
 from pipeline.run_dir import RunDir
 from pipeline.scans import remote
-from pipeline.scans.ingest import IngestConfig, ingest
+from pipeline.scans.ingest import ingest
+from pipeline.scans.inputs import IngestConfig
 from pipeline.scans.phantom import PhantomConfig, phantom
 
 KEY, SECRET = "AKIA5551234SECRETID", "wJalr/secret+of+nobody"

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.run_dir import RunDir, read_record
 from pipeline.scans.deidentify import file_record
-from pipeline.scans.ingest import IngestConfig, IngestRecord, ingest
+from pipeline.scans.ingest import ingest
+from pipeline.scans.inputs import IngestConfig, IngestRecord
 from pipeline.scans.labels import LabelConfig
 from pipeline.scans.sources import list_source
 

@@ -10,7 +10,8 @@ from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
 from data_contracts.splits import check_splits
 from data_contracts.violations import ContractError
 from pipeline.run_dir import RunDir
-from pipeline.scans.ingest import IngestConfig, ingest
+from pipeline.scans.ingest import ingest
+from pipeline.scans.inputs import IngestConfig
 from pipeline.scans.sources import list_source
 from pipeline.scans.split import SplitConfig, split
 

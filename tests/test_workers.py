@@ -4,11 +4,13 @@ import operator
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
+from data_contracts.violations import ContractError
 from pipeline.scans.workers import Refusal, each
 
 
@@ -52,3 +54,17 @@ def test_the_callers_script_is_not_run_again(tmp_path: Path) -> None:
     script.write_text(f"print('run'); {call}")
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)  # noqa: S603 - our own
     assert done.stdout.split() == ["run", "1"]
+
+
+def test_a_full_disk_ends_the_work_and_loses_no_item_in_silence() -> None:
+    with pytest.raises(OSError, match="No space left"):
+        list(each(Path("/dev/full").write_bytes, [b"x" * 100], seconds=lambda _: 10))
+
+
+def test_without_a_temporary_folder_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with pytest.raises(ContractError, match="TMPDIR"):
+        list(each(abs, [1], seconds=lambda _: 10))

@@ -63,11 +63,13 @@ def number(value: Any, *, low: float, high: float) -> float | None:
 
 
 def refuse_kind(words: Iterable[str]) -> None:
-    """Raises Unreadable `mosaic_unsupported`, `localiser` or `derived_map` for what is no scan of anatomy.
+    """Raises Unreadable `synthetic`, `mosaic_unsupported`, `localiser` or `derived_map`: no scan of anatomy.
 
     words: the values of the elements in KIND.
     """
     kinds = {word.strip().upper() for word in words}
+    if "SYNTHETIC" in kinds:
+        raise Unreadable("synthetic", "no patient's scan but a generator's, as its header says")
     if "MOSAIC" in kinds:
         raise Unreadable("mosaic_unsupported", _MOSAIC)
     if "LOCALIZER" in kinds:

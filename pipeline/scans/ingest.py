@@ -1,67 +1,32 @@
 """A source of any supported format becomes a manifest of pseudonymous slices, and a quarantine with reasons."""
 
-import hashlib
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import Final
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data_contracts.facts import check_facts
 from data_contracts.manifest import DIAGNOSES, LEFT_OUT, QUARANTINED, REVIEW, check_manifest
 from data_contracts.violations import ContractError, Violation, require
-from pipeline.formats.scan import guess_sequence
-from pipeline.run_dir import RunDir, read_record, write_findings, write_record, write_table
+from pipeline.run_dir import RunDir, write_bytes, write_findings, write_record, write_table
 from pipeline.scans import dataset, duplicates, linking, remote, sources, workers
+from pipeline.scans.candidates import Listing
 from pipeline.scans.deidentify import Pseudonyms, file_record
 from pipeline.scans.fetched import shown
+from pipeline.scans.inputs import IngestConfig, IngestInputs, IngestRecord, inputs_of, standing
 from pipeline.scans.positions import read_slice_index
-from pipeline.scans.reading import Job, ReadConfig, Slice, read
-from pipeline.scans.sources import Candidate, SourceFile
+from pipeline.scans.reading import Job, Slice, read
+from pipeline.scans.sources import SourceFile
 from pipeline.scans.units import Findings, Unit, find_units
 from pipeline.scans.workers import Refusal
 
-_CODE: Final = ("data_contracts", "pipeline/formats", "pipeline/scans")  # what decides a dataset
-
-
-class IngestConfig(ReadConfig):
-    """What to take from a source."""
-
-    # keep equally many slices of both diagnoses at each height, so that height does not tell them apart
-    match_position: bool = True
-    position_bin: float = Field(default=0.05, gt=0.0, le=1.0)
-    keep_review: bool = True  # False leaves out of the study what a person should look at first
-
-
-class IngestInputs(BaseModel):
-    """All that decides a dataset: equal inputs, equal bytes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    source_digest: str  # of names, sizes and bytes of all that is read
-    code_digest: str  # of the program that reads it
-    key_check: str  # tells one pseudonymisation key from another and gives neither away; empty without a key
-    seed: int  # draws which slices stay where heights are matched
-    config: IngestConfig
-
-
-class IngestRecord(BaseModel):
-    """What ingest found and did; `ingest.json`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    files_found: int  # images and volumes; a file that is a mask is counted apart
-    masks_found: int
-    files_skipped: int  # hidden files and sidecars such as tables and notes
-    slices_read: int  # decoded slices, before any was refused or left out
-    slices_used: int  # rows of the manifest
-    subjects_known: bool  # of every slice in the manifest
-    exact_duplicates: int  # slices of the manifest whose pixels equal an earlier one's
-    near_duplicate_pairs: int  # pairs of different slices of the manifest, of different or unknown subjects
-    inputs: IngestInputs
+Progress = Callable[[int, int], None]
 
 
 def ingest(
@@ -70,40 +35,28 @@ def ingest(
     out: RunDir,
     config: IngestConfig,
     seed: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     key: bytes | None = None,
 ) -> IngestRecord:
     """Read `source` into `out`: slices, quarantine.csv, review.csv, facts.parquet, ingest.json, manifest.parquet last.
 
     source: a folder, table, archive or URL (see `sources` and `remote`). One bad file never stops it; each ends in the
     quarantine with its rule. With `key`, subjects are named by it. Where `out` holds what the same inputs gave, nothing
-    is read again. `progress(done, total)` counts files fetched, then units
-    read. Raises ContractError where the source is missing, empty,
-    or gives no slice of one diagnosis; the quarantine is written by then and says why.
+    is read again. `progress(done, total)` counts files fetched, then units read. Raises ContractError where the source
+    is missing, empty, or gives no slice of one diagnosis; the quarantine is written by then and says why.
     """
     pseudonyms = None if key is None else Pseudonyms(key)
-    inputs = IngestInputs(
-        source_digest=fingerprint(source, config),
-        code_digest=_code_digest(),
-        key_check="" if pseudonyms is None else pseudonyms.folder("key check"),
-        seed=seed,
-        config=config,
-    )
-    done = _finished(out)
-    if done is not None and done.inputs == inputs:
+    inputs = inputs_of(source, config=config, seed=seed, pseudonyms=pseudonyms)
+    done = standing(out, inputs)
+    if done is not None:
         return done
-    _require_outside(out, source)
-    for path in (out.manifest, out.ingest_json):
-        path.unlink(missing_ok=True)  # from here on there is no whole dataset until the end
+    _begin(out, source)
     findings = Findings()
     with _on_this_machine(source, out, progress) as local:
         listing = sources.list_source(
             local, layout=config.labels.layout, column=config.labels.column, scratch=out.scratch / "unpacked"
         )
-        for note in listing.notes:
-            findings.add("source", REVIEW, note.rule, note.detail)
-        sequence = guess_sequence(_name_of(source))
-        files = [_described(candidate, i, sequence) for i, candidate in enumerate(listing.candidates, start=1)]
+        files = _described(listing, inputs, findings)
         units = find_units(
             files,
             slices_of=read_slice_index(local),
@@ -120,10 +73,9 @@ def ingest(
     if config.match_position:
         rng = np.random.default_rng(seed)
         slices = linking.match_positions(slices, width=config.position_bin, rng=rng, findings=findings)
+    slices, manifest, facts = _tables(slices, pseudonyms, findings)
     _write_findings(out, findings)
     _require_both(slices, source, out, findings)
-    manifest, facts = dataset.manifest_table(slices, pseudonyms), dataset.facts_table(slices)
-    require([*check_manifest(manifest), *check_facts(facts)])
     used = set(manifest["slice_id"])
     _remove_strangers(out, used)
     masks = {unit.mask.path for unit in units if unit.mask is not None}
@@ -137,42 +89,33 @@ def ingest(
         subjects_known=bool(manifest["subject_known"].all()),
         exact_duplicates=int(manifest["sha256"].duplicated().sum()),
         near_duplicate_pairs=sum(used.issuperset(pair) for pair in near),
+        unsettled=sum(row["rule"] in workers.UNSETTLED for row in findings.rows),
         inputs=inputs,
     )
     write_table(out.facts, facts)
     write_record(out.ingest_json, record)
     write_table(out.manifest, manifest)  # last: where the manifest stands, everything stands
+    out.unfinished.unlink()
     return record
 
 
-def fingerprint(source: str | Path, config: IngestConfig) -> str:
-    """Hex SHA-256 that changes when any file of the source does; of a remote one without fetching it."""
-    if remote.is_remote(str(source)):
-        return remote.fingerprint(str(source))
-    return sources.digest_of(Path(source), layout=config.labels.layout)
-
-
-def _code_digest() -> str:
-    """Hex SHA-256 of the program text that decides a dataset: after a change nothing stored is taken for granted."""
-    root = Path(__file__).parents[2]
-    digest = hashlib.sha256()
-    for path in sorted(path for folder in _CODE for path in (root / folder).glob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _finished(out: RunDir) -> IngestRecord | None:
-    """What an earlier ingest into `out` recorded, where it came to its end."""
-    if not (out.manifest.exists() and out.ingest_json.exists()):
-        return None
+def _begin(out: RunDir, source: str | Path) -> None:
+    """Mark `out` as a dataset in the making: from here on there is no whole one until the end."""
+    if not remote.is_remote(str(source)) and out.root.resolve().is_relative_to(Path(source).resolve()):
+        raise ContractError([Violation("out", "inside_source", f"{out.root} lies in {source}; choose one outside it")])
     try:
-        return read_record(out.ingest_json, IngestRecord)
-    except ValidationError:  # of an older version, which described itself otherwise
-        return None
+        write_bytes(out.unfinished, b"")
+    except OSError as error:
+        detail = f"{out.root} cannot be written: {os.strerror(error.errno or 0)}"
+        raise ContractError([Violation("out", "not_writable", detail)]) from None
+    for path in (out.manifest, out.ingest_json):
+        path.unlink(missing_ok=True)
+    # what an interrupted ingest unpacked is unpacked again; what it fetched is gone on with
+    shutil.rmtree(out.scratch / "unpacked", ignore_errors=True)
 
 
 @contextmanager
-def _on_this_machine(source: str | Path, out: RunDir, progress: Callable[[int, int], None] | None) -> Iterator[Path]:
+def _on_this_machine(source: str | Path, out: RunDir, progress: Progress | None) -> Iterator[Path]:
     """The source as a path here. What was fetched or unpacked for it goes when the block ends, well or not.
 
     Only what an interruption or a broken network leaves unfinished stays: the next attempt goes on with it.
@@ -188,27 +131,23 @@ def _on_this_machine(source: str | Path, out: RunDir, progress: Callable[[int, i
     shutil.rmtree(out.scratch, ignore_errors=True)
 
 
-def _require_outside(out: RunDir, source: str | Path) -> None:
-    if not remote.is_remote(str(source)) and out.root.resolve().is_relative_to(Path(source).resolve()):
-        raise ContractError([Violation("out", "inside_source", f"{out.root} lies in {source}; choose one outside it")])
-
-
-def _name_of(source: str | Path) -> str:
-    """The last part of a source's name: a folder may be called by the sequence that it holds."""
-    return PurePosixPath(shown(str(source))).name if remote.is_remote(str(source)) else Path(source).resolve().name
-
-
-def _described(candidate: Candidate, i: int, sequence: str) -> SourceFile:
-    return SourceFile(
-        record=file_record(i),
-        path=candidate.path,
-        relative=candidate.relative,
-        kind="unknown" if candidate.refused else sources.kind_of(candidate.path),
-        source_sequence=sequence,
-        declared=candidate.declared,
-        refused=candidate.refused,
-        wrapper=candidate.wrapper,
-    )
+def _described(listing: Listing, inputs: IngestInputs, findings: Findings) -> list[SourceFile]:
+    """The files of a listing under their numbers; what is to be said of the listing becomes findings."""
+    for note in listing.notes:
+        findings.add("source", REVIEW, note.rule, note.detail)
+    return [
+        SourceFile(
+            record=file_record(i),
+            path=candidate.path,
+            relative=candidate.relative,
+            kind="unknown" if candidate.refused else sources.kind_of(candidate.path),
+            source_sequence=inputs.source_sequence,
+            declared=candidate.declared,
+            refused=candidate.refused,
+            wrapper=candidate.wrapper,
+        )
+        for i, candidate in enumerate(listing.candidates, start=1)
+    ]
 
 
 def _read_all(
@@ -218,7 +157,7 @@ def _read_all(
     config: IngestConfig,
     features: Path,
     findings: Findings,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> tuple[list[Slice], int]:
     """Every admitted slice, its pixels and features on disk; and how many slices were decoded."""
     slices: list[Slice] = []
@@ -254,6 +193,25 @@ def _reviewed(slices: Sequence[Slice], findings: Findings) -> list[Slice]:
         if s.review:
             findings.add(s.slice_id, LEFT_OUT, "wants_review", "see review.csv; ingest.keep_review = true takes it in")
     return [s for s in slices if not s.review]
+
+
+def _tables(
+    slices: Sequence[Slice], pseudonyms: Pseudonyms | None, findings: Findings
+) -> tuple[list[Slice], pd.DataFrame, pd.DataFrame]:
+    """The slices that keep their contract, their manifest and their facts; one that breaks it is quarantined alone."""
+    kept = list(slices)
+    if not kept:
+        return [], pd.DataFrame(), pd.DataFrame()
+    manifest, facts = dataset.manifest_table(kept, pseudonyms), dataset.facts_table(kept)
+    broken = [*check_manifest(manifest), *check_facts(facts)]
+    named = {violation.record for violation in broken} & set(manifest["slice_id"])
+    for violation in broken:
+        if violation.record in named:
+            findings.add(violation.record, QUARANTINED, "broken_contract", f"{violation.rule}: {violation.detail}")
+    require(violation for violation in broken if violation.record not in named)
+    if not named:
+        return kept, manifest, facts
+    return _tables([s for s in kept if s.slice_id not in named], pseudonyms, findings)
 
 
 def _write_findings(out: RunDir, findings: Findings) -> None:

@@ -1,7 +1,8 @@
 """One unit of a source, read in a child process: decode, label, examine, and write the slices that may enter."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from pipeline.formats.scan import Scan, ScanFacts, Unreadable, quiet
 from pipeline.run_dir import RunDir, whole
 from pipeline.scans import duplicates
 from pipeline.scans.labels import LabelConfig, Unlabelled, label
-from pipeline.scans.quality import MIN_SIDE, examine
+from pipeline.scans.quality import MIN_SIDE, Examined, examine
 from pipeline.scans.units import Findings, Unit, read_mask, read_unit
 
 MOST_STRANGE: Final = 0.25  # share of a scan's sections that may be no head: tips of volumes look odd
@@ -112,7 +113,7 @@ def _read(job: Job) -> Read:
         kept = _doubted(kept, findings)
         for note in scan.notes if kept else ():
             findings.add(scan_id, REVIEW, note.rule, note.detail)
-        admitted += kept
+        admitted += [(_with_rules(one, [note.rule for note in scan.notes]), features) for one, features in kept]
     features = np.stack([row for _, row in admitted]) if admitted else np.empty((0, duplicates.FEATURES), np.float16)
     return Read(tuple(one for one, _ in admitted), features, tuple(findings.rows), decoded)
 
@@ -126,63 +127,56 @@ def _doubted(kept: list[Admitted], findings: Findings) -> list[Admitted]:
     for one, _ in kept:
         detail = f"{share:.2f} of the sections of this scan are no head, at most {MOST_STRANGE}"
         findings.add(one.slice_id, REVIEW, "beside_no_head", detail)
-    return [(replace(one, review=f"{one.review} beside_no_head".strip()), features) for one, features in kept]
+    return [(_with_rules(one, ["beside_no_head"]), features) for one, features in kept]
+
+
+def _with_rules(one: Slice, rules: Sequence[str]) -> Slice:
+    """The slice, for review under these rules too."""
+    return replace(one, review=" ".join(dict.fromkeys([*one.review.split(), *rules])))
 
 
 def _admitted(
     *, job: Job, scan: Scan, scan_id: str, mask: NDArray[np.uint8] | None, findings: Findings
 ) -> Iterator[Admitted]:
     """The slices of one scan that may enter the study, each written to disk as it is admitted."""
-    unit, config = job.unit, job.config
+    tell = partial(label, file=job.unit.file, raw_attribute=scan.raw_attribute, config=job.config.labels)
+    told = tell(tumour_pixels=None) if mask is None else None  # then all slices have one label, or none for one reason
+    if isinstance(told, Unlabelled):
+        findings.add(scan_id, told.outcome, told.rule, told.detail)
+        return
+    if told is not None and told.review:
+        findings.add(scan_id, REVIEW, *told.review)
     source = ScanSource(
-        format=unit.file.kind,
+        format=job.unit.file.kind,
         n_slices=len(scan.slices),
-        file_bytes=unit.bytes / max(len(scan.slices), 1),
+        file_bytes=job.unit.bytes / max(len(scan.slices), 1),
         slice_spacing_mm=scan.slice_spacing_mm,
         facts=scan.facts,
     )
-    if mask is None:  # then all slices have one label, or none for one reason
-        told = label(file=unit.file, raw_attribute=scan.raw_attribute, tumour_pixels=None, config=config.labels)
-        if isinstance(told, Unlabelled):
-            findings.add(scan_id, told.outcome, told.rule, told.detail)
-            return
-        if told.review and len(scan.slices) > 1:
-            findings.add(scan_id, REVIEW, *told.review)
-    low, high = config.window
     for z, pixels in enumerate(scan.slices):
-        slice_id = scan_id if unit.file.kind == "raster" else f"{scan_id}-z{z + 1:03d}"
-        position = None if scan.positions is None else float(scan.positions[z])
-        if position is not None and not low <= position <= high:
-            detail = f"relative position {position:.3f}, want {low:g} to {high:g}"
-            findings.add(slice_id, LEFT_OUT, "outside_window", detail)
-            continue
-        examined = examine(pixels, min_side=config.min_side, plane=scan.plane, spacing_mm=scan.spacing_mm)
-        for finding in examined.findings:
-            findings.add(slice_id, finding.outcome, finding.rule, finding.detail)
-        if any(finding.outcome == QUARANTINED for finding in examined.findings) or examined.head is None:
+        slice_id = scan_id if job.unit.file.kind == "raster" else f"{scan_id}-z{z + 1:03d}"
+        examined = _examined(slice_id, z, scan=scan, config=job.config, findings=findings)
+        if examined is None or examined.head is None:
             continue
         tumour_pixels = None if mask is None else int(mask[z].sum())
-        told = label(
-            file=unit.file, raw_attribute=scan.raw_attribute, tumour_pixels=tumour_pixels, config=config.labels
-        )
-        if isinstance(told, Unlabelled):
-            findings.add(slice_id, told.outcome, told.rule, told.detail)
+        of_slice = told or tell(tumour_pixels=tumour_pixels)
+        if isinstance(of_slice, Unlabelled):
+            findings.add(slice_id, of_slice.outcome, of_slice.rule, of_slice.detail)
             continue
-        rules = [finding.rule for finding in examined.findings]
-        if mask is not None and told.review:
-            findings.add(slice_id, REVIEW, *told.review)
-            rules.append(told.review[0])
+        if told is None and of_slice.review:
+            findings.add(slice_id, REVIEW, *of_slice.review)
+        rules = [finding.rule for finding in examined.findings] + list(of_slice.review or ())[:1]
         arrays = {"pixels": pixels} if mask is None else {"pixels": pixels, "mask": mask[z]}
         with whole(job.out.slice_pixels(slice_id)) as part, part.open("wb") as file:
             np.savez(file, **arrays)
         one = Slice(
             slice_id=slice_id,
-            subject=unit.subject(scan),
-            diagnosis=told.diagnosis,
-            label_rule=told.rule,
+            subject=job.unit.subject(scan),
+            diagnosis=of_slice.diagnosis,
+            label_rule=of_slice.rule,
             sequence=scan.sequence,
             plane=scan.plane,
-            position=position,
+            position=_position(scan, z),
             height=pixels.shape[0],
             width=pixels.shape[1],
             spacing_mm=scan.spacing_mm,
@@ -192,3 +186,21 @@ def _admitted(
             source=source,
         )
         yield one, duplicates.features(pixels, head=examined.head)
+
+
+def _position(scan: Scan, z: int) -> float | None:
+    return None if scan.positions is None else float(scan.positions[z])
+
+
+def _examined(slice_id: str, z: int, *, scan: Scan, config: ReadConfig, findings: Findings) -> Examined | None:
+    """What quality control says of a slice that lies in the window, or None where it may not enter."""
+    low, high = config.window
+    position = _position(scan, z)
+    if position is not None and not low <= position <= high:
+        detail = f"relative position {position:.3f}, want {low:g} to {high:g}"
+        findings.add(slice_id, LEFT_OUT, "outside_window", detail)
+        return None
+    examined = examine(scan.slices[z], min_side=config.min_side, plane=scan.plane, spacing_mm=scan.spacing_mm)
+    for finding in examined.findings:
+        findings.add(slice_id, finding.outcome, finding.rule, finding.detail)
+    return examined if examined.usable else None

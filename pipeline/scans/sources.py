@@ -185,7 +185,7 @@ def digest_of(source: Path, *, layout: str = "auto") -> str:
     cannot be opened as empty. Raises ContractError as `list_source` does.
     """
     listing = list_source(source, layout=layout)
-    told = [*listing.tables, source / _SLICE_INDEX, source.resolve().parent / _SLICE_INDEX]
+    told = [*listing.tables, source / bids.DESCRIPTION, source / _SLICE_INDEX, source.resolve().parent / _SLICE_INDEX]
     files = [(candidate.relative.as_posix(), candidate.path) for candidate in listing.candidates]
     digest = hashlib.sha256()
     for name, path in files + [(path.name, path) for path in told]:

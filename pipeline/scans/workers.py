@@ -4,9 +4,11 @@ Decoders are large libraries in C that meet files from anywhere. In a process of
 file and a fraction of a second.
 """
 
+import errno
 import os
 import resource
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,10 +21,16 @@ from typing import Final, TypeVar
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from threadpoolctl import threadpool_limits
 
+from data_contracts.violations import ContractError, Violation
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 MEMORY_BYTES: Final = 2 << 30  # of one child, beyond what it shares with the others
+# faults that concern no item but the machine: going on would lose one item after another
+_OF_THE_MACHINE: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE))
+# rules that another attempt may not meet again
+UNSETTLED: Final = frozenset(("took_too_long", "reader_crashed", "too_much_memory", "reader_failed"))
 _PRELOAD: Final = ("pipeline.scans.reading",)  # imported once, in the process that children are forked from
 
 
@@ -65,7 +73,9 @@ def each(
     `function` is importable, its arguments and results can be pickled. An item that takes longer than `seconds` of
     it, kills its process, needs more than `memory_bytes`, or raises, gives Refusal; the others do not notice. `chunk`
     items travel together, for quick functions. Few results are held at a time, however many items there are.
+    Raises OSError where the machine fails (a full disk), ContractError where there is no folder for temporary files.
     """
+    require_temporary_folder()
     processes = processes or len(os.sched_getaffinity(0))
     context = _Context()
     context.set_forkserver_preload(list(_PRELOAD))
@@ -102,6 +112,15 @@ def each(
         pool.join()
 
 
+def require_temporary_folder() -> None:
+    """Raise ContractError where no folder for temporary files can be written: children are spoken to through one."""
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        detail = "no folder for temporary files can be written; name one in the variable TMPDIR"
+        raise ContractError([Violation("machine", "no_temporary_folder", detail)]) from None
+
+
 def _limit(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     threadpool_limits(1)  # the children share the cores already
@@ -114,6 +133,10 @@ def _apply(function: Callable[[T], R], items: Sequence[T]) -> list[R | Refusal]:
 def _one(function: Callable[[T], R], item: T) -> R | Refusal:
     try:
         return function(item)
+    except OSError as error:
+        if error.errno in _OF_THE_MACHINE:
+            raise
+        return Refusal("reader_failed", f"unexpected {type(error).__name__}")
     except MemoryError:
         return Refusal("too_much_memory", "reading it takes more memory than a reader may use")
     except Exception as error:  # whatever it is, it concerns this item alone; its text may quote a header
