@@ -11,7 +11,6 @@ import torch
 
 from pipeline.compute import PLAIN, Compute, best_compute
 from pipeline.synthesis import gan
-from pipeline.synthesis.networks.lean import LeanConfig
 
 TURNS = 7
 STEPS = 16  # a turn; two penalty intervals, so that every turn pays the same penalties
@@ -20,11 +19,11 @@ TARGET = 2.5
 
 def prepared(config: gan.GanConfig, size: int, compute: Compute) -> gan.State:
     """Make a fresh training state; the plain side gets the plain optimiser."""
-    network = LeanConfig(image_size=size, conditions=3, width=config.width, max_width=config.max_width)
-    state = gan.new_state(network=network, config=config, seed=0, compute=compute)
+    state = gan.new_state(config=config.for_images(image_size=size, conditions=3), seed=0, compute=compute)
     if compute == PLAIN:
         for name, module in (("generator", state.generator), ("discriminator", state.discriminator)):
-            plain = torch.optim.Adam(module.parameters(), lr=config.learning_rate, betas=(0.0, config.beta2))
+            ours = getattr(config, f"{name}_optimiser")
+            plain = torch.optim.Adam(module.parameters(), lr=ours.learning_rate, betas=(ours.beta1, ours.beta2))
             setattr(state, f"{name}_optimiser", plain)
     return state
 

@@ -22,8 +22,8 @@ Out = Annotated[Path, typer.Option("--out", help="New folder to write into.")]
 Seed = Annotated[int, typer.Option(help="Every draw of the run follows from it.", min=0)]
 
 
-class PhantomFormat(StrEnum):
-    """File formats that phantoms are written in."""
+class FileFormat(StrEnum):
+    """File formats that images are written in."""
 
     DICOM = "dicom"
     NIFTI = "nifti"
@@ -121,7 +121,7 @@ def _private_prefect() -> Iterator[None]:
 def phantom(
     out: Annotated[Path, typer.Argument(help="New folder to write into.")],
     subjects: Annotated[int, typer.Option(min=1, help="Half of them with a tumour.")] = 20,
-    file_format: Annotated[PhantomFormat, typer.Option("--format")] = PhantomFormat.PNG,
+    file_format: Annotated[FileFormat, typer.Option("--format")] = FileFormat.PNG,
     seed: Seed = 0,
 ) -> None:
     """Draw head phantoms with and without tumours, with the true masks."""
@@ -187,6 +187,7 @@ def train(
     out: Out,
     diagnosis: Annotated[str, typer.Option(help="tumour or no_tumour.")] = "tumour",
     preset: Annotated[str, typer.Option(help="See `augment-mri presets`.")] = "quick",
+    recipe: Annotated[str | None, typer.Option(help="In place of the preset's GAN; see `augment-mri presets`.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file whose keys replace the preset's.")] = None,
     seed: Seed = 0,
 ) -> None:
@@ -195,7 +196,7 @@ def train(
     from flows.progress import stage
     from flows.single import train_model
 
-    study = load_config(preset=preset, file=config)
+    study = load_config(preset=preset, file=config, recipe=recipe)
     with stage(f"Train the {diagnosis} GAN", "images") as update:
         train_model(dataset=dataset, out=out, diagnosis=diagnosis, config=study, seed=seed, progress=update)
 
@@ -208,7 +209,7 @@ def sample(
     count: Annotated[str | None, typer.Option(help="Instead: how many of each, tumour=100,no_tumour=50.")] = None,
     first_seed: Annotated[int, typer.Option(min=0, max=2**62, help="Where --count starts.")] = 0,
     truncation: Truncation = 1.0,
-    file_format: Annotated[PhantomFormat, typer.Option("--format")] = PhantomFormat.PNG,
+    file_format: Annotated[FileFormat, typer.Option("--format")] = FileFormat.PNG,
 ) -> None:
     """Sample synthetic slices, one a seed, with a manifest; several diagnoses each into a folder of its own."""
     from flows.progress import stage
@@ -296,15 +297,19 @@ def up(
 
 @app.command()
 def presets(name: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None) -> None:
-    """What presets there are."""
+    """What presets there are, and recipes for `train`."""
     from flows.config import PRESETS, preset_text
+    from pipeline.synthesis import recipes
 
     if name is not None:
         typer.echo(preset_text(name))
         return
     for preset in PRESETS:
         first_line = preset_text(preset).splitlines()[0]
-        typer.echo(f"{preset:<10}{first_line.removeprefix('# ')}")
+        typer.echo(f"{preset:<14}{first_line.removeprefix('# ')}")
+    typer.echo("\nrecipes, for `augment-mri train --recipe`:")
+    for recipe in recipes.NAMES:
+        typer.echo(f"{recipe:<14}{recipes.whose(recipe)}")
 
 
 @app.command()

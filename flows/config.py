@@ -15,6 +15,7 @@ from pipeline.evidence.utility import UtilityConfig
 from pipeline.scans.inputs import IngestConfig
 from pipeline.scans.normalise import NormaliseConfig
 from pipeline.scans.split import SplitConfig
+from pipeline.synthesis import recipes
 from pipeline.synthesis.gan import GanConfig
 
 PRESETS = ("smoke", "quick", "standard", "large", "demo")
@@ -87,9 +88,18 @@ def preset_text(name: str) -> str:
     return resources.files("flows").joinpath("presets", f"{name}.toml").read_text()
 
 
-def load_config(*, preset: str, file: Path | None = None) -> StudyConfig:
-    """The preset with the user's TOML file on top. Raises ConfigError that names each wrong key or value."""
-    values = tomllib.loads(preset_text(preset))
+def load_config(*, preset: str, file: Path | None = None, recipe: str | None = None) -> StudyConfig:
+    """The preset, a recipe in place of its GAN, and the user's TOML file on top.
+
+    A recipe brings the size of image that its networks make. Raises ConfigError that names each wrong key or value.
+    """
+    values: dict[str, object] = tomllib.loads(preset_text(preset))
+    if recipe is not None:
+        try:
+            size = recipes.load(recipe).network.image_size
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        values = _merged(values | {"gan": tomllib.loads(recipes.text(recipe))}, {"normalise": {"size": size}})
     if file is not None:
         try:
             values = _merged(values, tomllib.loads(file.read_text()))
@@ -104,11 +114,15 @@ def load_config(*, preset: str, file: Path | None = None) -> StudyConfig:
 
 
 def _merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
-    """Tables merged key by key, everything else replaced."""
+    """Tables merged key by key, everything else replaced; so is a network by one of another family."""
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        if isinstance(old, dict) and isinstance(value, dict):
+            other_family = "family" in value and value["family"] != old.get("family", "lean")
+            merged[key] = value if other_family else _merged(old, value)
+        else:
+            merged[key] = value
     return merged
 
 

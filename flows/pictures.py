@@ -8,7 +8,7 @@ from data_contracts.results import Picture
 from data_contracts.splits import Fold
 from pipeline.formats.raster import read_png, to_uint8, write_png
 from pipeline.formats.synthetic import read_synthetic
-from pipeline.run_dir import RunDir, whole
+from pipeline.run_dir import RunDir, read_record, whole
 from pipeline.synthesis import model_dir
 
 COLUMNS, ROWS = 8, 4
@@ -68,9 +68,10 @@ def review(run: RunDir, fold: Fold, diagnosis: str, manifest: pd.DataFrame) -> l
 def film(run: RunDir, fold: Fold, diagnosis: str) -> Picture:
     """The generator's fixed latents over training, a row a tick, evenly spread over the ticks, the last one last."""
     snapshots = model_dir.snapshots(run.model(fold.fold, diagnosis))
+    trained = read_record(model_dir.config_path(run.model(fold.fold, diagnosis)), model_dir.TrainedGan)
     rows = [read_png(snapshots[i]) for i in _spread(len(snapshots), FILM_ROWS)]
     path = _write(run, f"{fold.fold}-{diagnosis}-training.png", tile(np.stack(rows), 1))
-    return _picture("training", fold.fold, diagnosis, origin="synthetic", path=path, n=model_dir.SNAPSHOT_IMAGES)
+    return _picture("training", fold.fold, diagnosis, origin="synthetic", path=path, n=trained.gan.snapshot_images)
 
 
 def _pairs_name(fold: int, diagnosis: str) -> str:

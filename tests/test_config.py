@@ -51,3 +51,21 @@ def test_a_missing_file_and_an_unknown_preset_are_named(tmp_path: Path) -> None:
         load_config(preset="quick", file=tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="choose one of smoke, quick"):
         load_config(preset="fast")
+
+
+def test_a_recipe_replaces_the_gan_and_brings_its_size(tmp_path: Path) -> None:
+    old = load_config(preset="quick", recipe="akkaya-old")
+    assert (old.normalise.size, old.gan.network.family, old.gan.loss) == (128, "dcgan", "non-saturating")
+    file = tmp_path / "study.toml"
+    file.write_text("[gan]\nimages = 77\n")
+    assert load_config(preset="quick", recipe="sngan", file=file).gan.images == 77
+    with pytest.raises(ConfigError, match="akkaya-new"):
+        load_config(preset="quick", recipe="x")
+
+
+def test_a_network_of_another_family_replaces_the_presets(tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text('[gan.network]\nfamily = "residual"\nwidth = 16\n')
+    assert load_config(preset="large", file=file).gan.network.family == "residual"
+    file.write_text("[gan.network]\nwidth = 16\n")
+    assert load_config(preset="large", file=file).gan.network.width == 16

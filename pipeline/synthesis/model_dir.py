@@ -20,7 +20,6 @@ from pipeline.run_dir import read_record, whole, write_bytes, write_record, writ
 from pipeline.synthesis import gan, networks
 from pipeline.synthesis.curve import Tick
 
-SNAPSHOT_IMAGES = gan.GanConfig().snapshot_images  # where nothing else is configured
 FEWEST_IMAGES = 8  # below, a discriminator knows each image before the generator has made one
 
 
