@@ -7,6 +7,7 @@ import zipfile
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data_contracts.violations import ContractError
@@ -18,6 +19,7 @@ from pipeline.scans.deidentify import (
     locate,
     new_key,
     number,
+    plain_identifier,
     read_key,
     write_new_key,
 )
@@ -82,6 +84,15 @@ def test_a_patient_spelt_in_two_ways_is_one() -> None:
     assert len({names.shift_days(spelling) for spelling in spellings}) == 1
     assert names.subject("Zoe Doe") != names.subject("Zoë Doe")
     assert names.uid("1.2.3\0") == names.uid("1.2.3 ") == names.uid("1.2.3")
+
+
+def test_what_is_plain_stays_as_it_is() -> None:
+    marks = "\u0345\u0301\u0308\u0323\u03b1\u1fb4\u0130\u00df\ufb03 \0A"  # folding some of them changes others' order
+    rng = np.random.default_rng(0)
+    spellings = ["".join(rng.choice(list(marks), size=5)) for _ in range(5000)] + [" \0 "]
+    for plain in map(plain_identifier, spellings):
+        assert plain_identifier(plain) == plain
+    assert plain_identifier(" \0 ") == ""
 
 
 def test_dates_keep_their_intervals_within_a_subject_only() -> None:

@@ -8,11 +8,12 @@ from pathlib import Path, PurePosixPath
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from data_contracts.violations import ContractError
 from pipeline.formats.raster import is_raster
 from pipeline.scans.candidates import LEFT_OUT_RULES, Candidate
-from pipeline.scans.names import bids_name, subject_of
+from pipeline.scans.names import bids_name, subject_of, volume_of
 from pipeline.scans.sources import Listing, SourceFile, digest_of, kind_of, list_source, pair_masks
 
 PNG = b"\x89PNG\r\n\x1a\n"  # the head of one is all that a listing looks at
@@ -134,6 +135,56 @@ def test_archives_open_below_their_name(tmp_path: Path) -> None:
     assert names_of(alone) == ["a.zip/yes/1.png"]
 
 
+@pytest.mark.parametrize(
+    "members", [(), ("yes/",), (".DS_Store", "__MACOSX/yes/._1.png"), ("notes.txt",), ("yes/", "README")]
+)
+def test_an_archive_without_an_image_is_refused_and_does_not_vanish(tmp_path: Path, members: tuple[str, ...]) -> None:
+    put(tmp_path / "in", "yes/1.png")
+    with zipfile.ZipFile(tmp_path / "in" / "a.zip", "w") as archive:
+        for name in members:
+            archive.writestr(name, b"" if name.endswith("/") else b"words")
+    listing = list_source(tmp_path / "in", scratch=tmp_path / "scratch")
+    assert refusals(listing) == {"a.zip": "empty_archive"}
+    assert names_of(listing) == ["a.zip", "yes/1.png"]
+    assert refusals(list_source(tmp_path / "in" / "a.zip", scratch=tmp_path / "other")) == {"a.zip": "empty_archive"}
+
+
+def test_a_name_alone_makes_no_sidecar(tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(picture)
+    bitmap = picture.with_suffix(".bmp")
+    Image.open(picture).save(bitmap)
+    dicom = bytes(128) + b"DICM" + bytes(300)
+    volume(tmp_path / "plain.nii")
+    volume(tmp_path / "zipped.nii.gz")
+    images = {"a.txt": picture, "b.html": bitmap, "c.npz": tmp_path / "plain.nii", "README": tmp_path / "zipped.nii.gz"}
+    for name, path in images.items():
+        put(tmp_path / "in", f"yes/{name}", content=path.read_bytes())
+        path.unlink()
+    put(tmp_path / "in", "yes/d.json", content=dicom)
+    np.savez(tmp_path / "in" / "yes" / "arrays.npz", a=np.arange(5))
+    put(
+        tmp_path / "in",
+        "DICOMDIR",
+        content=bytes(128) + b"DICM" + b"\2\0\2\0UI\x14\0001.2.840.10008.1.3.10" + bytes(99),
+    )
+    put(tmp_path / "in", "yes/table.csv", content=b"BMI,age,diagnosis\n21.5,63,tumour\n")
+    put(tmp_path / "in", "yes/nul.log", content=b"\0" * 600)
+    put(tmp_path / "in", "yes/empty.txt", content=b"")
+    put(tmp_path / "in", "yes/.hidden.txt", content=dicom)
+    os.mkfifo(tmp_path / "in" / "yes" / "pipe.txt")  # opening it would wait for ever
+    listing = list_source(tmp_path / "in")
+    assert names_of(listing) == ["yes/README", "yes/a.txt", "yes/b.html", "yes/c.npz", "yes/d.json"]
+    assert [kind_of(path) for path in listing.paths] == ["nifti", "raster", "raster", "nifti", "dicom"]
+    assert (listing.skipped, refusals(listing)) == (7, {})
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for path in (tmp_path / "in" / "yes").glob("[a-z]*.[hcjl]*"):
+            archive.write(path, f"yes/{path.name}")
+    packed = list_source(tmp_path / "a.zip", scratch=tmp_path / "scratch")
+    assert names_of(packed) == ["a.zip/yes/b.html", "a.zip/yes/d.json"]
+    assert packed.skipped == 2
+
+
 def test_masks_find_their_images_inside_an_archive(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for name in ("p1/1.png", "p1/1_mask.png", "p2/1.png", "p2/2.png", "p2/2_mask.png"):
@@ -185,6 +236,27 @@ def test_a_broken_archive_is_refused_and_stops_nothing(tmp_path: Path) -> None:
         ("p1/2019-03-01/x.png", "p1"),
         ("TCGA_CS_4944_20010208/x.tif", "TCGA_CS_4944"),
         ("20010208/x.tif", "20010208"),
+        # what scanners and archives export
+        ("yes/pat1/20190301/AX_T2_TSE/x.nii.gz", "pat1"),
+        ("yes/pat1/20190301/SAG_T1_MPRAGE_ISO/x.nii.gz", "pat1"),
+        ("pat1/2019-03-01/whatever/the/ward/calls it/x.dcm", "pat1"),
+        ("pat1/3_t2_tse_tra_p2_320/x.dcm", "pat1"),
+        ("pat1/3D_T1/x.dcm", "pat1"),
+        ("PA000001/ST000001/SE000002/IM000001", "PA000001"),
+        ("TCGA-02-0003/06-08-1997-NA-MRI BRAIN-81239/3.000000-AX T2-00123/1.dcm", "TCGA-02-0003"),
+        ("pat1/1.2.840.1.99.1/1.2.840.1.99.2/1.dcm", "pat1"),
+        ("site/pat1/AX T2/x.dcm", "site/pat1"),
+        ("pat1_flair/x.png", "pat1"),
+        ("site/pat1_t1ce/x.png", "site/pat1"),
+        ("baseline/pat1/x.png", "pat1"),
+        ("T2_TSE/pat1/x.png", "pat1"),
+        ("BraTS-GLI-00017-001/x.nii.gz", "BraTS-GLI-00017"),
+        # what surely differs stays apart
+        ("pat1/left/x.png", "pat1/left"),
+        ("scan_1/raw/x.png", "scan_1/raw"),
+        ("20010208/T2_TSE/x.png", "20010208"),
+        ("baseline/T2_TSE/x.png", "baseline"),
+        ("coronation/axel/x.png", "coronation/axel"),
         ("yes.zip/x.png", None),
         ("p1.zip/yes/x.png", "p1"),
         ("yes/sub-07_T1w.nii.gz", "sub-07"),
@@ -193,6 +265,27 @@ def test_a_broken_archive_is_refused_and_stops_nothing(tmp_path: Path) -> None:
 )
 def test_who_a_path_names(path: str, subject: str | None) -> None:
     assert subject_of(PurePosixPath(path), 0) == subject
+
+
+@pytest.mark.parametrize(
+    ("path", "volume"),
+    [
+        ("yes/pat1_flair.nii.gz", "pat1"),
+        ("yes/pat1_t1.nii.gz", "pat1"),
+        ("no/t1c-ax_pat1_20190301.nii", "pat1"),
+        ("pat1_ses-2_T1w.nii", "pat1"),
+        ("IXI002-Guys-0828-T1.nii.gz", "IXI002-Guys-0828"),
+        ("BraTS-GLI-00017-001-t2f.nii.gz", "BraTS-GLI-00017"),
+        ("imagesTr/BRATS_001_0003.nii.gz", "BRATS_001"),
+        ("yes/t1.nii.gz", "yes/"),
+        ("yes/brain_flair.nii.gz", "yes/"),
+        ("scan_0001.nii.gz", "scan_0001"),
+        ("mri_t1_001.nii.gz", "001"),
+        ("yes/20190301_t1.nii.gz", "20190301"),
+    ],
+)
+def test_what_volumes_of_one_person_share(path: str, volume: str) -> None:
+    assert volume_of(PurePosixPath(path)) == volume
 
 
 def test_a_folder_around_class_folders_names_nobody(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 from data_contracts.facts import FACTS
 from data_contracts.manifest import MANIFEST, REAL
 from pipeline.scans.deidentify import Pseudonyms, number
+from pipeline.scans.names import NAMED
 from pipeline.scans.reading import Slice
 
 # columns of the manifest that are fields of a slice as they are
@@ -22,21 +23,26 @@ def manifest_table(slices: Sequence[Slice], pseudonyms: Pseudonyms | None) -> pd
     Subjects are numbered as they are met, or named by the key where there is one: then a patient has one name in
     every dataset made with it. Groups are always numbered.
     """
+    named = [_name(s) for s in slices]
     # a slice of an unknown subject stands under its duplicate group, the smallest thing known to be one head
-    numbers = number([("group", s.group) if s.subject is None else ("known", s.subject) for s in slices], "subject")
+    keys = [("group", s.group) if name is None else ("known", name) for s, name in zip(slices, named, strict=True)]
+    numbers = number(keys, "subject")
     table = pd.DataFrame([{column: getattr(s, column) for column in _MEASURED} for s in slices])
     table["origin"] = REAL
     table["subject"] = [
-        # the source's own word for the patient, whichever road it came by, and nothing else, is what a key names
-        numbers[i] if pseudonyms is None or s.subject is None else pseudonyms.subject(s.subject[1])
-        for i, s in enumerate(slices)
+        numbers[i] if pseudonyms is None or name is None else pseudonyms.subject(name) for i, name in enumerate(named)
     ]
-    table["subject_known"] = [s.subject is not None for s in slices]
+    table["subject_known"] = [name is not None for name in named]
     table["group"] = number([s.group for s in slices], "group")
     table["position"] = table["position"].astype(float)
     table["spacing_mm"] = table["spacing_mm"].astype(float)
     table["tumour_pixels"] = table["tumour_pixels"].astype("Int64")
     return table[list(MANIFEST.columns)]
+
+
+def _name(s: Slice) -> str | None:
+    """The source's own word for the patient, whichever road it came by; None where it has none."""
+    return s.subject[1] if s.subject is not None and s.subject[0] == NAMED else None
 
 
 def facts_table(slices: Sequence[Slice]) -> pd.DataFrame:

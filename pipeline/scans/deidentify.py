@@ -78,11 +78,11 @@ class Pseudonyms:
 
         64 bits: among a million patients two share a name once in 37 million studies.
         """
-        return f"subject-{self._digest('subject', _plain(raw)).hex()[:16]}"
+        return f"subject-{self._digest('subject', plain_identifier(raw)).hex()[:16]}"
 
     def folder(self, raw: str) -> str:
         """`folder-` and 16 hexadecimal digits for the name of a folder or file, which may hold an id or a date."""
-        return f"folder-{self._digest('folder', _plain(raw)).hex()[:16]}"
+        return f"folder-{self._digest('folder', plain_identifier(raw)).hex()[:16]}"
 
     def uid(self, raw: str) -> str:
         """A DICOM unique identifier of the form 2.25.<UUID> (PS3.5, B.2); equal ones stay equal."""
@@ -92,7 +92,7 @@ class Pseudonyms:
 
     def shift_days(self, subject: str) -> int:
         """Days in 1 to LONGEST_SHIFT_DAYS by which the dates of the patient with this raw identifier move back."""
-        return 1 + int.from_bytes(self._digest("date", _plain(subject))[:8]) % LONGEST_SHIFT_DAYS
+        return 1 + int.from_bytes(self._digest("date", plain_identifier(subject))[:8]) % LONGEST_SHIFT_DAYS
 
     def date(self, day: date, *, subject: str) -> date:
         """`day` moved into the past; the days between two dates of one subject stay as they are.
@@ -107,12 +107,16 @@ class Pseudonyms:
         return hmac.digest(self._key, message, hashlib.sha256)
 
 
-def _plain(raw: str) -> str:
+def plain_identifier(raw: str) -> str:
     """An identifier without what systems change in passing: padding, letter case, the coding of an accent.
 
     Two spellings of one patient on both sides of a split would leak; two patients taken for one only lose a split.
+    What is plain stays as it is, so that who is linked as one is also named as one.
     """
-    return " ".join(unicodedata.normalize("NFKC", raw.replace("\0", " ")).casefold().split())
+    text = raw.replace("\0", " ")
+    for _ in range(2):  # folding the case takes some accents apart, in an order of its own
+        text = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return text
 
 
 def new_key() -> str:

@@ -22,15 +22,17 @@ def link(
     """
     if not slices:
         return [], []
-    codes = {subject: code for code, subject in enumerate(dict.fromkeys(s.subject for s in slices))}
+    # by the word alone: a volume that only its file's name connects may be of somebody that another road names
+    people = [None if s.subject is None else s.subject[1] for s in slices]
+    codes = {person: code for code, person in enumerate(dict.fromkeys(people))}
     near = duplicates.near_duplicates(
         features=features,
-        subjects=np.array([-1 if s.subject is None else codes[s.subject] for s in slices], dtype=np.int64),
+        subjects=np.array([-1 if person is None else codes[person] for person in people], dtype=np.int64),
         seed=seed,
     )
     near = [(i, j) for i, j in near if slices[i].sha256 != slices[j].sha256]
     links = near + duplicates.links_of_equal([s.sha256 for s in slices])
-    links += duplicates.links_of_equal([s.subject for s in slices])
+    links += duplicates.links_of_equal(people)
     roots = duplicates.groups(len(slices), links)
     contradictory = _contradictory(slices, near)
     for i, detail in sorted(contradictory.items()):
@@ -52,9 +54,9 @@ def _contradictory(slices: Sequence[Slice], near: Sequence[tuple[int, int]]) -> 
             found[i] = f"same pixels as {slices[twin].slice_id}, which is {slices[twin].diagnosis}"
     for i, j in near:
         # neighbours in an unnamed subject may look alike and differ in their masks; a label from anywhere else says
-        # it of the whole head
-        of_head = "mask" not in (slices[i].label_rule, slices[j].label_rule)
-        if of_head and slices[i].diagnosis != slices[j].diagnosis:
+        # it of the whole head, whose copy then cannot be right too
+        by_masks = slices[i].label_rule == slices[j].label_rule == "mask"
+        if not by_masks and slices[i].diagnosis != slices[j].diagnosis:
             for one, twin in ((i, j), (j, i)):
                 found.setdefault(one, f"looks as {slices[twin].slice_id}, which is {slices[twin].diagnosis}")
     # of slices equal to the last bit only the first is compared with others

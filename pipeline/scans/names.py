@@ -38,12 +38,33 @@ _NEUTRAL: Final = frozenset((
     "t1", "t1c", "t1ce", "t1gd", "t1w", "t2", "t2w", "test", "testing", "tif", "tiff", "train", "training", "tumor",
     "tumors", "tumour", "tumours", "val", "validation",
 ))  # fmt: skip
+# a day, as archives write it first or as the exports of TCIA do
 _DATE: Final = r"(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])"
-# folders of one visit, below the folder of the patient
-_VISIT: Final = re.compile(
-    rf"{_DATE}|(?:ses|session|visit|timepoint|tp|study|series|exam|scan)[-_ ]?\d+|ses-\w+|baseline|follow[-_ ]?up\d*",
-    re.IGNORECASE,
+_DATE_AND_WORDS: Final = rf"{_DATE}(?:[-_ T]?\d{{4,6}})?|\d\d[-_.]\d\d[-_.](?:19|20)\d\d(?:\D.*)?"
+# one of all patients' visits, so that above the patients' folders it names nobody
+_WAVE: Final = (
+    r"(?:ses|session|visit|timepoint|tp|day|week|month|year)[-_ ]?\d+|ses-\w+|baseline|initial|follow[-_ ]?up\d*"
+    r"|(?:pre|post)[-_ ]?op"
 )
+# folders of one visit or series, below the folder of the patient; ST000001 and SE000001 are those of a DICOM disc
+_VISIT: Final = re.compile(
+    rf"{_DATE_AND_WORDS}|{_WAVE}|(?:study|series|exam|scan)[-_ ]?\d+|s[et]\d{{4,}}|\d+(?:\.\d+){{4,}}", re.IGNORECASE
+)
+_WAVE_FOLDER: Final = re.compile(_WAVE, re.IGNORECASE)
+# words of a series: which it is, and what is said beside that
+_SERIES: Final = (
+    r"e?t[12](?:w|wi|c|ce|gd|post|n|f|\*|star)?|flair|tirm|mprage|mp2rage|spgr|bravo|vibe|stir|tse|fse|tfe|ffe|gre"
+    r"|dwi|adc|swi|dti|ep2d|ax|axial|cor|coronal|sag|sagittal|tra|transversal|transverse|locali[sz]er|scout|survey"
+)
+_BESIDE_SERIES: Final = r"pre|post|gd|gad|ce|contrast|iso|[23]d|fs|fatsat|pdw?|mri?|wip|n4|bet|reg"
+_SERIES_WORD: Final = re.compile(_SERIES, re.IGNORECASE)
+_BESIDE_WORD: Final = re.compile(rf"{_BESIDE_SERIES}|[\d.]+", re.IGNORECASE)
+_NO_PERSON: Final = re.compile(rf"(?:^|(?<=[-_ .]))(?:{_SERIES}|{_BESIDE_SERIES}|{_WAVE})(?=[-_ .]|$)", re.IGNORECASE)
+_DATE_IN_NAME: Final = re.compile(rf"(?:^|(?<=[-_ .])){_DATE}(?=[-_ .]|$)")
+# BraTS counts exams after the patient, nnU-Net the channels of a volume
+_COUNTED_EXAM: Final = re.compile(r"(?<=^brats-[a-z]{3}-\d{5})-\d{3}(?!\d)", re.IGNORECASE)
+_CHANNEL: Final = re.compile(r"(?<=\d)_000\d$")
+NAMED: Final = "named"  # the kind of a subject's key that the source's own word for a patient makes
 _ARCHIVE: Final = re.compile(r"\.(?:zip|tar|tgz|tar\.(?:gz|bz2|xz))$", re.IGNORECASE)
 _MASK: Final = re.compile(
     r"(.+?)(?:_label-(?:l|lesion|tumou?r))?[_-](?:mask|seg|dseg|segmentation)$|(.+)_lesion_roi$", re.IGNORECASE
@@ -98,10 +119,11 @@ def stack_of(folders: Sequence[str]) -> str | None:
 
 
 def subject_of(relative: PurePosixPath, wrapper: int) -> str | None:
-    """Who a path names: BIDS `sub-XX`, else its folders as in `stack_of`, without those of a visit and exam dates.
+    """Who a path names: BIDS `sub-XX`, else its folders as in `stack_of` down to the first of a visit or a series.
 
-    The first `wrapper` folders name nobody. Two exams of one patient must not fall on both sides of a split, so
-    `p1/2019-03-01` is p1 and `p1_20190301` is p1 too; a date that stands alone is all there is, and stays.
+    The first `wrapper` folders name nobody. Two scans of one patient must not fall on both sides of a split, so
+    `p1/20190301/AX_T2_TSE` is p1, and `p1_20190301` and `p1_flair` are p1 too; a date that stands alone is all there
+    is, and stays.
     """
     bids = re.search(r"(?:^|[/_-])(sub-[A-Za-z0-9]+)", relative.as_posix())
     if bids:
@@ -110,10 +132,41 @@ def subject_of(relative: PurePosixPath, wrapper: int) -> str | None:
     if stack is None:
         return None
     folders = stack.split("/")
-    while len(folders) > 1 and _VISIT.fullmatch(folders[-1]):
-        folders.pop()
-    folders[-1] = re.sub(rf"[-_]{_DATE}$", "", folders[-1])
-    return "/".join(folders)
+    sorting = (_WAVE_FOLDER.fullmatch(folder) or not _person_in(folder) for folder in folders)
+    folders = folders[next((i for i, sorts in enumerate(sorting) if not sorts), 0) :]
+    below = (i for i, folder in enumerate(folders) if i and (_VISIT.fullmatch(folder) or _is_series(folder)))
+    *above, last = folders[: next(below, None)]
+    return "/".join([*above, _person_in(last) or last])
+
+
+def volume_of(relative: PurePosixPath) -> str:
+    """What the volumes of one person share where no folder names anybody, `pat1` for `yes/pat1_flair.nii.gz`.
+
+    A guess, for linking and not for naming: a stem without the words of series and visits, the same in every folder,
+    as a split loses less by two people taken for one than by one taken for two. Where no such word is left, as in
+    `yes/t1.nii.gz`, the folder.
+    """
+    person = _CHANNEL.sub("", _person_in(stem_of(relative.name)))
+    if not person or is_neutral(person) or class_of(person):
+        return f"{relative.parent.as_posix()}/"
+    return person
+
+
+def _person_in(name: str) -> str:
+    """A name without dates, visits and words of a series; a date that stands alone stays, "" where nothing does."""
+    undated = _tidy(_COUNTED_EXAM.sub("", _NO_PERSON.sub("", name)))
+    return _tidy(_DATE_IN_NAME.sub("", undated)) or undated
+
+
+def _tidy(name: str) -> str:
+    """A name with what is left where words were taken out of it drawn together."""
+    return re.sub(r"([-_ .])[-_ .]+", r"\1", name).strip("-_ .")
+
+
+def _is_series(folder: str) -> bool:
+    """Whether the first word of a folder that is no number and no by-word names a sequence or a plane."""
+    words = (word for word in re.split(r"[-_ ]+", folder) if not _BESIDE_WORD.fullmatch(word))
+    return _SERIES_WORD.fullmatch(next(words, "")) is not None
 
 
 def stem_of(name: str) -> str:

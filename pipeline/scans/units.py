@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from data_contracts.manifest import LEFT_OUT, QUARANTINED
 from pipeline.formats import dicom, dicom_enhanced, nifti, raster
 from pipeline.formats.scan import Scan, Unreadable
-from pipeline.scans import workers
+from pipeline.scans import names, workers
 from pipeline.scans.candidates import LEFT_OUT_RULES
+from pipeline.scans.deidentify import plain_identifier
 from pipeline.scans.positions import raster_positions
 from pipeline.scans.sources import SourceFile, pair_masks
 from pipeline.scans.workers import Refusal
@@ -58,17 +59,19 @@ class Unit:
         return self.file.record if stacks == 1 else f"{self.file.record}-s{stack + 1}"
 
     def subject(self, scan: Scan) -> tuple[str, str] | None:
-        """Road by which the subject is known, and its raw name; None where the source names none.
+        """Key of the patient: equal keys, one patient. None for a picture of nobody known. For memory only.
 
-        A volume without a name is its own subject.
+        ("named", the identifier in its plain spelling) where a table, the header or a folder has a word for the
+        patient, whichever road it came by; else what keeps the slices of a scan together and names nobody: ("series",
+        its UID) of DICOM, ("volume", what `names.volume_of` reads) of NIfTI.
         """
-        if self.file.declared is not None and self.file.declared.subject is not None:
-            return ("declared", self.file.declared.subject)
-        if scan.raw_subject is not None:
-            return ("patient", scan.raw_subject)
-        if self.file.subject is not None:
-            return ("folder", self.file.subject)
-        return None if self.file.kind == "raster" else ("scan", self.file.record)
+        told = self.file.declared.subject if self.file.declared else None
+        for raw in (told, scan.raw_subject, self.file.subject):
+            if raw is not None and (name := plain_identifier(raw)):
+                return names.NAMED, name
+        if self.series:
+            return "series", str(self.series[0][1].series[1])
+        return None if self.file.kind == "raster" else ("volume", plain_identifier(names.volume_of(self.file.relative)))
 
 
 def find_units(
