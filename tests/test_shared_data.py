@@ -27,7 +27,7 @@ EXPECTED = {
     "brain_mri_253/yes": {"tumour": 155, "burned_in_text?": 36, "frame?": 21, "not_a_head?": 2},
     # 15 + 24 + 24 frames, and a spectrum
     "dicom/enhanced_mr_brain_tumour": {"tumour": 63, "no_pixels": 1, f"{PATIENT}?": 3},
-    "dicom/ge_classic": {"tumour": 1, "frames_unplaced": 1},  # the film of a beating heart
+    "dicom/ge_classic": {"tumour": 1, "frames_unplaced": 1, f"{PATIENT}?": 1},  # the film of a beating heart
     # CT, plan, report, colour capture and a photograph; a copy; cut short; no DICOM at its start
     "dicom/odd": {"wrong_modality": 6, "repeated_position": 1, "unreadable": 1, "unknown_format": 1},
     "dicom/odd/fruit_labelled_mr": {
@@ -37,7 +37,7 @@ EXPECTED = {
     "dicom/philips_mprage": {"tumour": 45, "missing_slices?": 1, f"{PATIENT}?": 1},
     "dicom/siemens_t1_sag/3_t1_fl2d_sag": {"tumour": 32, "blank": 3, f"{PATIENT}?": 1},  # ears
     # one spine in eight codings, and two heads
-    "dicom/transfer_syntaxes": {"tumour": 2, "repeated_position": 7, "not_a_head": 1},
+    "dicom/transfer_syntaxes": {"tumour": 2, "repeated_position": 7, "not_a_head": 1, f"{PATIENT}?": 3},
     "lgg_3channel/TCGA_CS_6666_20011109": {"not_grey": 26},
     # all three channels are FLAIR
     "lgg_3channel/TCGA_DU_7013_19860523": {"no_tumour": 37, "tumour": 12, "not_a_head?": 2},

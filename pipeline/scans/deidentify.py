@@ -149,7 +149,9 @@ def read_key(file: Path | None) -> bytes | None:
     try:
         exposed = os.name == "posix" and file.stat().st_mode & 0o007  # elsewhere the mode says nothing
         text = "" if exposed else file.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
+    except OSError as error:
+        raise _key_error("key_unreadable", f"the key file: {os.strerror(error.errno or 0)}") from None
+    except UnicodeDecodeError:
         raise _key_error("key_unreadable", "the key file cannot be read as text") from None
     if exposed:
         advice = f"close it to others (chmod o-rwx), or give the key in {KEY_VARIABLE}"
