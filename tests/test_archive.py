@@ -219,6 +219,14 @@ def test_an_archive_in_an_archive_is_unpacked_and_one_in_that_refused(tmp_path: 
     assert [member.relative.as_posix() for member in members] == ["a", "jane/inner/b", "jane/inner/inmost.tgz", "c"]
 
 
+@pytest.mark.parametrize("files", [{}, {"folder/": b""}, {".DS_Store": b"1", "__MACOSX/a": b"2"}])
+def test_an_empty_archive_in_an_archive_does_not_vanish(tmp_path: Path, files: dict[str, bytes]) -> None:
+    inner = zipped(tmp_path / "1", files).read_bytes()
+    members = unpacked(zipped(tmp_path / "2", {"a": b"3", "jane": inner, "c": b"4"}))
+    assert rules(members) == [None, "empty_archive", None]
+    assert [member.relative.as_posix() for member in members] == ["a", "jane", "c"]
+
+
 @pytest.mark.parametrize("kind", ["tar", "tar_gz", "tar_bz2", "tar_xz"])
 def test_a_tar_cut_short_says_so_after_what_could_be_read(tmp_path: Path, kind: str) -> None:
     path = KINDS[kind](tmp_path / "x", FILES)

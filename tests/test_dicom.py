@@ -222,6 +222,54 @@ def test_missing_spacing_is_noted(series: list[Path]) -> None:
     scan = read_series([edited(path, PixelSpacing=None) for path in series])
     assert (scan.spacing_mm, scan.slice_spacing_mm) == (None, pytest.approx(5.0))
     assert [note.rule for note in scan.notes] == ["spacing_missing"]
+    assert scan.affine is None
+
+
+@pytest.mark.parametrize("side", ["1e-200", "1e-30", "0.009", "0", "101", "1e30"])
+def test_a_spacing_that_no_scanner_has_counts_as_missing(series: list[Path], side: str) -> None:
+    scan = read_series([edited(path, PixelSpacing=[side, side], SpacingBetweenSlices=side) for path in series])
+    assert (scan.spacing_mm, scan.slice_spacing_mm, scan.affine) == (None, pytest.approx(5.0), None)
+    note = "the header states no pixel spacing from 0.01 to 100 mm"
+    assert [(found.rule, found.detail) for found in scan.notes] == [("spacing_missing", note)]
+
+
+def test_limits_of_spacing_are_within(series: list[Path]) -> None:
+    for side in (0.01, 100):
+        assert read_series([edited(series[0], PixelSpacing=[side, side])]).spacing_mm == pytest.approx(side)
+
+
+@pytest.mark.parametrize("spacing", [(0.9, 0.9), (2.0, 1.0)])
+@pytest.mark.parametrize(
+    "axes", [(1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1), (-1, 0, 0, 0, 0, 1), (0.8, 0.6, 0, -0.6, 0.8, 0)]
+)
+def test_each_shown_pixel_is_placed_where_the_header_puts_it(series: list[Path], axes: tuple, spacing: tuple) -> None:
+    """PS3.3 C.7.6.2.1.1: position + column * column spacing * row direction + row * row spacing * column direction."""
+    along, down = np.array(axes[:3]), np.array(axes[3:])
+    normal = np.cross(along, down)
+    start, column, row, z = np.array([-30.0, 11.0, 70.0]), 5, 7, 4
+    pixels = np.zeros((6, 20, 24), np.uint16)
+    pixels[z, row, column] = 1000
+    copies = [
+        edited(
+            path,
+            PixelData=pixels[i].tobytes(),
+            PixelSpacing=list(spacing),
+            ImageOrientationPatient=list(axes),
+            ImagePositionPatient=(start + 4 * i * normal).tolist(),
+        )
+        for i, path in enumerate(series)
+    ]
+    scan = read_series(copies)
+    share = scan.slices / scan.slices.sum()  # of a pixel spread by squaring
+    shown = [(share * where).sum() for where in np.indices(share.shape)]
+    wanted = start + 4 * z * normal + column * spacing[1] * along + row * spacing[0] * down
+    np.testing.assert_allclose((scan.affine @ [*shown, 1])[:3], wanted * [-1, -1, 1], atol=1e-4)
+
+
+def test_a_slice_alone_lies_in_its_plane(series: list[Path]) -> None:
+    whole, alone = read_series(series), read_series(series[2:3])
+    np.testing.assert_allclose(alone.affine[:, :3], whole.affine[:, :3], atol=1e-9)
+    np.testing.assert_allclose(alone.affine[:, 3], whole.affine @ [2, 0, 0, 1], atol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,19 @@ def test_frames_in_any_order_make_one_volume(write: Write, voxels: np.ndarray) -
     assert "sub-1" not in repr(scan)
 
 
+def test_a_stack_knows_where_it_lies(write: Write) -> None:
+    stacks = [{"StackID": "1"} | at(5.0 * z) for z in range(4)] + [
+        {"StackID": "2"} | at(60 + 5.0 * z) for z in range(4)
+    ]
+    first, second = read(write(stacks))
+    np.testing.assert_allclose(first.affine @ [0, 0, 0, 1], [20, 20, 0, 1])
+    np.testing.assert_allclose(first.affine @ [3, 2, 1, 1], [20 - 0.9, 20 - 1.8, 15, 1])
+    np.testing.assert_allclose(second.affine[:3, 3] - first.affine[:3, 3], [0, 0, 60])
+    (unscaled,) = read(write([at(5.0 * z) for z in range(8)], {"PixelSpacing": ["1e-30", "1e-30"]}))
+    assert (unscaled.spacing_mm, unscaled.affine) == (None, None)
+    assert [note.rule for note in unscaled.notes] == ["spacing_missing"]
+
+
 def test_sides_and_rescale_may_be_shared_by_all_frames(write: Write, voxels: np.ndarray) -> None:
     (scan,) = read(write([at(5.0 * z) for z in range(8)], {"PixelSpacing": [2, 1], "RescaleSlope": 2}))
     assert (scan.slices.shape, scan.slices.dtype, scan.spacing_mm) == ((8, 80, 48), np.float32, 1.0)

@@ -117,7 +117,8 @@ def test_a_volume_of_several_is_chosen_and_never_guessed(tmp_path: Path, voxels:
         assert (chosen.facts.channels, chosen.facts.coding, chosen.facts.bits) == (3, "nifti_gz", 16)
     for channel in (-1, 3):
         assert refused(four, channel=channel).rule == "no_such_channel"
-    assert refused(tmp_path / "one.nii", channel=1).rule == "no_such_channel"
+    one = read_nifti(tmp_path / "one.nii", channel=1)  # nothing to choose: a study of 4-D files may hold plain ones
+    np.testing.assert_array_equal(one.slices, alone.slices)
     vectors = stored(tmp_path / "five.nii", np.stack([voxels, voxels + 1], axis=-1)[:, :, :, None])
     np.testing.assert_array_equal(read_nifti(vectors, channel=1).slices, alone.slices + 1)
 
@@ -182,6 +183,33 @@ def turned(path: Path, voxels: np.ndarray, degrees: float, shear: float = 0.0) -
     affine[1, 2] += shear
     nib.save(nib.Nifti1Image(voxels, affine), path)
     return path
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "SAL", "PIR"])
+def test_each_shown_voxel_is_placed_where_the_file_puts_it(tmp_path: Path, codes: str, plane: str) -> None:
+    number = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
+    affine = nib.load(turned(tmp_path / "x.nii", number, 12)).affine.copy()
+    affine[:3, 3] = 3, -40, 7
+    image = nib.Nifti1Image(number, affine)
+    nib.save(image.as_reoriented(ornt_transform(io_orientation(affine), axcodes2ornt(codes))), tmp_path / "y.nii")
+    rotated = nib.load(tmp_path / "y.nii")
+    scan = read_nifti(tmp_path / "y.nii", plane=plane, labels=True)
+    if plane == "axial":  # the others have pixels of 1 x 4 mm, which are made square
+        for value in (0, 7, 119):
+            shown, kept = np.argwhere(scan.slices == value)[0], np.argwhere(rotated.get_fdata() == value)[0]
+            np.testing.assert_allclose(
+                nib.affines.apply_affine(scan.affine, shown), rotated.affine @ [*kept, 1] @ np.eye(4, 3), atol=1e-4
+            )
+    # each number stands in a block, whose middle is where the one voxel of the file lies
+    middle = np.argwhere(scan.slices == 64).mean(axis=0)
+    kept = np.argwhere(rotated.get_fdata() == 64)[0]
+    wanted = nib.affines.apply_affine(rotated.affine, kept)
+    np.testing.assert_allclose(nib.affines.apply_affine(scan.affine, middle), wanted, atol=1e-4)
+
+
+def test_where_a_volume_lies_is_unknown_without_an_orientation(tmp_path: Path, voxels: np.ndarray) -> None:
+    assert read_nifti(stored(tmp_path / "x.nii", voxels, qform_code=0, sform_code=0)).affine is None
 
 
 def test_oblique_slices_are_read_and_noted_with_their_angle(tmp_path: Path, voxels: np.ndarray) -> None:

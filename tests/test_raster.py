@@ -123,7 +123,8 @@ def test_a_channel_of_colours_is_taken_as_stored(tmp_path: Path, suffix: str) ->
     assert [refused(path, channel=channel).rule for channel in (-1, 3)] == ["no_such_channel"] * 2
     Image.fromarray(SEQUENCES[..., 0]).save(path)
     np.testing.assert_array_equal(read_raster(path, channel=0).slices[0], SEQUENCES[..., 0])
-    assert refused(path, channel=1).detail == "channel 1, the file has 1, counted from 0"
+    # nothing to choose: a study of stacked sequences may hold plain pictures
+    np.testing.assert_array_equal(read_raster(path, channel=1).slices[0], SEQUENCES[..., 0])
 
 
 def test_a_channel_may_be_alpha_or_of_ink(tmp_path: Path) -> None:
@@ -274,6 +275,38 @@ def test_facts_say_how_a_picture_was_coded(tmp_path: Path, grey: np.ndarray) -> 
         Image.fromarray(grey).save(tmp_path / f"x.{suffix}")
         (tmp_path / f"x.{suffix}").rename(tmp_path / "x")
         assert read_raster(tmp_path / "x").facts == ScanFacts(coding=coding, bits=8, channels=1)
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8, 24])
+def test_a_bitmap_of_os2_states_its_depth_elsewhere(tmp_path: Path, bits: int) -> None:
+    height, width = 3, 5
+    row = (width * bits + 31) // 32 * 4
+    colours = b"" if bits == 24 else b"".join(bytes([i * 255 // (2**bits - 1)] * 3) for i in range(2**bits))
+    first = 26 + len(colours)
+    head = struct.pack("<2sIHHI", b"BM", first + row * height, 0, 0, first)
+    body = struct.pack("<IHHHH", 12, width, height, 1, bits) + colours
+    (tmp_path / "x.bmp").write_bytes(head + body + bytes(row) + b"\xff" * row * (height - 1))
+    scan = read_raster(tmp_path / "x.bmp")
+    assert (scan.slices[0, :-1] == 255).all()
+    assert (scan.slices[0, -1] == 0).all()  # the lowest row comes first
+    assert scan.slices.shape == (1, height, width)
+    assert (scan.facts.coding, scan.facts.bits) == ("bmp", min(bits, 8))
+
+
+def test_a_table_on_body_mass_is_no_bitmap(tmp_path: Path, grey: np.ndarray) -> None:
+    assert not is_raster(b"BMI,age,diagnosis\n21.5,63,tumour\n")
+    Image.fromarray(grey).save(tmp_path / "x.bmp")
+    assert is_raster((tmp_path / "x.bmp").read_bytes()[:18])
+
+
+def test_a_channel_changes_nothing_where_there_is_one(tmp_path: Path, grey: np.ndarray) -> None:
+    Image.fromarray(grey).save(tmp_path / "key.png", transparency=int(grey[3, 3]))
+    Image.fromarray(grey).quantize(16).save(tmp_path / "palette.png")
+    Image.fromarray(grey).save(tmp_path / "plain.tif")
+    for path in tmp_path.iterdir():
+        alone, chosen = read_raster(path), read_raster(path, channel=2)
+        np.testing.assert_array_equal(chosen.slices, alone.slices)
+        assert chosen.facts == alone.facts
 
 
 def test_broken_bombs_and_stacks_are_refused_without_a_name(tmp_path: Path, grey: np.ndarray) -> None:

@@ -6,7 +6,16 @@ import warnings
 import numpy as np
 import pytest
 
-from pipeline.formats.scan import Unreadable, quiet, square_pixels
+from pipeline.formats.scan import (
+    Scan,
+    Unreadable,
+    displacement,
+    display_affine,
+    quiet,
+    square_pixels,
+    squared,
+    to_display,
+)
 
 
 @pytest.mark.parametrize("name", ["pydicom", "PIL.TiffImagePlugin", "nibabel.global", "tifffile", "PIL.new_one"])
@@ -47,3 +56,34 @@ def test_labels_stay_labels() -> None:
 def test_slits_are_no_pixels() -> None:
     with pytest.raises(Unreadable, match="pixels_not_square"):
         square_pixels(np.zeros((1, 4, 4)), 0.5, 5.0)
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_the_affine_of_what_is_shown_leads_to_the_same_millimetres(plane: str) -> None:
+    voxels = np.arange(3 * 4 * 5).reshape(3, 4, 5)
+    affine = np.array([[0, -2.0, 0.1, 9], [0.1, 0, 3.0, -8], [-4.0, 0.1, 0, 7], [0, 0, 0, 1]])
+    shown = display_affine(voxels.shape, affine, plane)
+    for at, value in np.ndenumerate(to_display(voxels, affine, plane)):
+        kept = np.argwhere(voxels == value)[0]
+        np.testing.assert_allclose(shown @ [*at, 1], affine @ [*kept, 1])
+
+
+def test_square_pixels_keep_the_outer_edges_of_the_box() -> None:
+    affine = np.diag([5.0, 2.0, 1.0, 1.0])
+    affine[:3, 3] = 7, 8, 9
+    before = Scan(np.zeros((3, 6, 8), np.float32), affine=affine)
+    after = squared(before, 2.0, 1.0)
+    assert after.slices.shape == (3, 12, 8)
+    for corner in np.ndindex(2, 2, 2):
+        edges = [[n * c - 0.5 for n, c in zip(scan.slices.shape, corner, strict=True)] for scan in (before, after)]
+        np.testing.assert_allclose(affine @ [*edges[0], 1], after.affine @ [*edges[1], 1])
+
+
+def test_displacement_is_of_the_corner_that_moves_most() -> None:
+    affine = np.diag([5.0, 2.0, 2.0, 1.0])
+    moved = affine.copy()
+    moved[:3, 3] = 3, 0, -4
+    assert displacement(affine, affine, (4, 5, 6)) == (0, 0)
+    assert displacement(affine, moved, (4, 5, 6)) == pytest.approx((5.0, 2.0))  # 4 mm of pixels of 2 mm
+    flipped = np.diag([1.0, -1.0, 1.0, 1.0]) @ affine
+    assert displacement(affine, flipped, (4, 5, 6)) == pytest.approx((16.0, 8.0))

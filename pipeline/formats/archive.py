@@ -32,6 +32,7 @@ MAX_NAME: Final = 1024
 MAX_DIRECTORY_BYTES: Final = 64 * 2**20  # of a zip, which is parsed as a whole
 MAX_XZ_BYTES: Final = 256 * 2**20  # memory of the xz decoder; its highest preset takes 65 MiB
 
+EMPTY: Final = ("empty_archive", "no file in it that could be an image")  # of one that would vanish otherwise
 _CHUNK: Final = 2**20
 _HELD: Final = 2**24  # a tar header with its extensions, read at once
 _BROKEN: Final = ("unreadable", "the archive is broken or cut short")
@@ -90,7 +91,8 @@ def unpack(path: Path, into: Path) -> Iterator[Member]:
     Folders and hidden files (names that start with a dot, `__MACOSX`) are passed over. Members come refused with:
     `unsafe_path` (absolute, with "..", a drive letter, a backslash or a control character), `not_a_file` (links,
     devices, sparse files), `encrypted`, `compression`, `nested_archive` (deeper than MAX_DEPTH), `too_large` (the
-    limits above) and `unreadable`. An archive that breaks off or exceeds its budget ends with one such Member.
+    limits above), `empty_archive` (one in this archive) and `unreadable`. An archive that breaks off or exceeds its
+    budget ends with one such Member.
     """
     into.mkdir(parents=True, exist_ok=True)
     yield from _Unpacking(into, _budget(path)).unpack(path, PurePosixPath(), depth=0)
@@ -150,7 +152,10 @@ class _Unpacking:
                 yield Member(inside / relative, path)
                 return
             if depth < MAX_DEPTH:
-                yield from self.unpack(path, inside / relative, depth=depth + 1)
+                members = self.unpack(path, inside / relative, depth=depth + 1)
+                first = next(members, Member(inside / relative, refused=EMPTY))
+                yield first
+                yield from members
             else:
                 detail = f"an archive {depth + 1} archives deep, at most {MAX_DEPTH}"
                 yield Member(inside / relative, refused=("nested_archive", detail))

@@ -4,7 +4,7 @@ Positions and orientations as in DICOM PS3.3 section C.7.6.2.1.1, turned into RA
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from pipeline.formats.dicom_pixels import MAX_SAMPLES
 from pipeline.formats.scan import (
+    SPACING_LIMITS_MM,
     STACKED_ALONG,
     Note,
     Scan,
     Unreadable,
+    display_affine,
     even_positions,
     plane_of_axis,
-    square_pixels,
+    squared,
     to_display,
     world_axes,
 )
@@ -50,18 +52,22 @@ class Place:
 
 
 def place(*, number: Any, position: Any, orientation: Any, spacing: Any, slice_step: Any) -> Place:
-    """Place from the header's values, any of which may be None; raises ValueError or TypeError where they are text."""
+    """Place from the header's values, any of which may be None; raises ValueError or TypeError where they are text.
+
+    Distances outside SPACING_LIMITS_MM count as not stated.
+    """
+    low, high = SPACING_LIMITS_MM
     axes, where = _vectors(orientation, 2), _vectors(position, 1)
     placed = axes is not None and where is not None and bool(np.linalg.norm(np.cross(axes[0], axes[1])) > 0.5)
     sides = [float(side) for side in spacing or ()]
-    usable = len(sides) == 2 and all(0 < side < _FARTHEST_MM for side in sides)
+    usable = len(sides) == 2 and all(low <= side <= high for side in sides)
     step = abs(float(slice_step or 0))
     return Place(
         number=int(number or 0),
         position=where[0] if where is not None and placed else None,
         axes=axes if placed else None,
         spacing=(sides[0], sides[1]) if usable else None,
-        slice_step=step if 0 < step < _FARTHEST_MM else None,
+        slice_step=step if low <= step <= high else None,
     )
 
 
@@ -126,9 +132,10 @@ def stack(pixels: Sequence[NDArray[Any]], places: Sequence[Place]) -> Scan:
     if axes is None or any(section.position is None for section in places):
         return _squared(Scan(slices=voxels), spacing)
     _refuse_tilt(places)
-    affine = _affine(axes)
-    world = _world_axes(axes)
+    affine = _affine(places)
+    world = world_axes(affine)
     plane = plane_of_axis(world[2])
+    lies = None if spacing is None else display_affine(voxels.shape[::-1], affine, plane)
     if spacing is not None:  # which side of a stored pixel runs down the shown picture, and which across
         across, down = (axis for axis in range(3) if axis != STACKED_ALONG[plane])
         side = {world[0]: spacing[1], world[1]: spacing[0]}
@@ -140,6 +147,7 @@ def stack(pixels: Sequence[NDArray[Any]], places: Sequence[Place]) -> Scan:
         plane=plane,
         slice_spacing_mm=float(np.median(np.diff(depths))) if len(depths) > 1 else None,
         positions=positions,
+        affine=lies,
         notes=notes,
     )
     return _squared(scan, spacing)
@@ -181,10 +189,10 @@ def _stated_step(depths: NDArray[np.float64], places: Sequence[Place]) -> float 
 
 def _squared(scan: Scan, spacing: tuple[float, float] | None) -> Scan:
     if spacing is None:
-        missing = Note("spacing_missing", "the header states no pixel spacing")
-        return Scan(**{**vars(scan), "notes": (*scan.notes, missing)})
-    slices, spacing_mm = square_pixels(scan.slices, *spacing)
-    return Scan(**{**vars(scan), "slices": slices, "spacing_mm": spacing_mm})
+        low, high = SPACING_LIMITS_MM
+        missing = Note("spacing_missing", f"the header states no pixel spacing from {low:g} to {high:g} mm")
+        return replace(scan, notes=(*scan.notes, missing))
+    return squared(scan, *spacing)
 
 
 def _refuse_tilt(places: Sequence[Place]) -> None:
@@ -206,15 +214,23 @@ def _normal(axes: NDArray[np.float64]) -> NDArray[np.float64]:
     return upward
 
 
-def _affine(axes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(4, 4) directions of the voxel axes: along a row, down a column, up the stack."""
+def _affine(places: Sequence[Place]) -> NDArray[np.float64]:
+    """(4, 4) index of column, row and section of a stack to mm in RAS; in units of its own where a step is unknown."""
+    first, last = places[0], places[-1]
+    rows_mm, columns_mm = first.spacing or (1.0, 1.0)
     affine = np.eye(4)
-    affine[:3, :3] = np.stack([*axes, _normal(axes)], axis=1)
+    if first.axes is not None and first.position is not None and last.position is not None:
+        up = _normal(first.axes) * (first.slice_step or max(rows_mm, columns_mm))
+        if len(places) > 1:
+            up = (last.position - first.position) / (len(places) - 1)
+        affine[:3] = np.stack([first.axes[0] * columns_mm, first.axes[1] * rows_mm, up, first.position], axis=1)
     return affine
 
 
 def _world_axes(axes: NDArray[np.float64]) -> list[int]:
-    return world_axes(_affine(axes))
+    affine = np.eye(4)
+    affine[:3, :3] = np.stack([*axes, _normal(axes)], axis=1)
+    return world_axes(affine)
 
 
 def _depths(places: Sequence[Place]) -> NDArray[np.float64]:

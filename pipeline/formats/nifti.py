@@ -7,7 +7,7 @@ file that inflates to one, must be refused before memory is spent on it.
 import gzip
 import math
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
@@ -16,17 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.formats.scan import (
+    SPACING_LIMITS_MM,
     STACKED_ALONG,
     Note,
     Scan,
     ScanFacts,
     Unreadable,
+    display_affine,
     even_positions,
     from_display,
     guess_sequence,
     plane_of_axis,
     quiet,
-    square_pixels,
+    squared,
     to_display,
     world_axes,
 )
@@ -36,7 +38,6 @@ MAX_BYTES: Final = 2**32  # to read or inflate up to the end of the volume asked
 SLACK_BYTES: Final = 2**16  # writers pad; a file with more than this behind its voxels has another size than it says
 OBLIQUE_DEG: Final = 20.0  # heads tilt by less in the scanner; beyond it the slices are of no plain plane
 MAX_SHEAR_DEG: Final = 5.0  # axes less square to each other than this do not stack to a straight head
-SPACING_LIMITS_MM: Final = (0.01, 100.0)  # outside of these a header is wrong about its units or broken
 
 _nib: Any = nibabel  # typed in parts, and not in these
 # the magic word of a single-file image, where it stands, the first byte that may be a voxel; .hdr with .img is not read
@@ -80,6 +81,8 @@ def is_nifti(path: Path) -> bool:
 def read_nifti(path: Path, *, plane: str | None = None, channel: int | None = None, labels: bool = False) -> Scan:
     """Read one volume of any orientation; of several in the file the one numbered `channel`, counted from 0.
 
+    A file of one volume has nothing to choose, whatever `channel` says.
+
     Slices lie across the axis with the largest spacing (across a single-slice axis if there is one), axial where
     spacings tie, or in `plane` where it is given, as for a mask that must lie as its image does. A header without
     sform and qform (method 1 of nifti1.h) says nothing of right and left, front and back: such a volume comes as it
@@ -97,25 +100,20 @@ def read_nifti(path: Path, *, plane: str | None = None, channel: int | None = No
         with quiet(), _opened(path) as file:
             header = _read_header(file)
             wanted = _chosen(header, channel)
-            slices, plane, spacing, notes = _displayed(_read_voxels(file, header, wanted, labels=labels), header, plane)
+            scan, spacing = _displayed(_read_voxels(file, header, wanted, labels=labels), header, plane)
     except (Unreadable, MemoryError):
         raise
     # nibabel, gzip and numpy each raise their own errors on a broken file
     except Exception:
         raise Unreadable("unreadable", "the NIfTI file is broken or cut short") from None
-    spacing_mm = None
     if spacing is not None:
-        _require_room(slices.size * max(spacing[1:]) / min(spacing[1:]))
-        slices, spacing_mm = square_pixels(slices, *spacing[1:], labels=labels)
-    return Scan(
-        slices=slices,
-        plane=plane,
+        _require_room(scan.slices.size * max(spacing[1:]) / min(spacing[1:]))
+        scan = replace(squared(scan, *spacing[1:], labels=labels), slice_spacing_mm=spacing[0])
+    return replace(
+        scan,
         sequence=guess_sequence(header.description, path.name),
-        spacing_mm=spacing_mm,
-        slice_spacing_mm=spacing[0] if spacing else None,
-        positions=None if plane == "unknown" else even_positions(len(slices)),
         facts=ScanFacts(coding=header.coding, bits=8 * header.dtype.itemsize, channels=header.volumes),
-        notes=(*header.notes, *notes),
+        notes=(*header.notes, *scan.notes),
     )
 
 
@@ -209,7 +207,7 @@ def _chosen(header: _Header, channel: int | None) -> int:
     _require_room(math.prod(header.shape))
     if channel is None and header.volumes > 1:
         raise Unreadable("several_channels", f"{header.volumes} volumes in one file; choose one with --channel")
-    wanted = channel or 0
+    wanted = channel if channel is not None and header.volumes > 1 else 0
     if not 0 <= wanted < header.volumes:
         raise Unreadable("no_such_channel", f"channel {wanted}, the file has {header.volumes}, counted from 0")
     end = header.offset + (wanted + 1) * header.volume_bytes
@@ -255,15 +253,15 @@ def _whole(values: NDArray[Any]) -> NDArray[np.int32]:
 
 def _displayed(
     voxels: NDArray[Any], header: _Header, plane: str | None
-) -> tuple[NDArray[Any], str, tuple[float, float, float] | None, tuple[Note, ...]]:
-    """Slices (Z, H, W), their plane, the distances in mm of slices, rows and columns, and what is to be noted."""
+) -> tuple[Scan, tuple[float, float, float] | None]:
+    """The slices with their plane, and the distances in mm of slices, rows and columns, before pixels are squared."""
     affine = header.affine
     if affine is None and plane not in (None, "unknown"):
         raise Unreadable("orientation", "a plane is asked for, and neither sform nor qform tells where it lies")
     if affine is None or plane == "unknown":
         stored = header.pixdim if affine is None else tuple(np.linalg.norm(affine[:3, :3], axis=0).tolist())
         given = all(math.isfinite(mm) and mm > 0 for mm in stored)
-        return np.ascontiguousarray(voxels.transpose()), "unknown", _plausible(stored[::-1]) if given else None, ()
+        return Scan(np.ascontiguousarray(voxels.transpose())), _plausible(stored[::-1]) if given else None
     cosines = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     shear = np.degrees(np.arcsin(np.abs(cosines.T @ cosines - np.eye(3)).max().clip(0, 1)))
     if shear > MAX_SHEAR_DEG:
@@ -276,7 +274,9 @@ def _displayed(
     in_mm = _plausible((float(spacing[stacked]), float(spacing[down]), float(spacing[across])))
     turned = float(np.degrees(np.arccos(np.abs(cosines).max(axis=0).clip(max=1))).max())
     notes = (Note("oblique", f"{turned:.0f} degrees, more than {OBLIQUE_DEG:g}"),) if turned > OBLIQUE_DEG else ()
-    return to_display(voxels, affine, plane), plane, in_mm, notes
+    slices = to_display(voxels, affine, plane)
+    lies = display_affine(voxels.shape, affine, plane)
+    return Scan(slices, plane, positions=even_positions(len(slices)), affine=lies, notes=notes), in_mm
 
 
 def _plausible(spacing: tuple[float, ...]) -> tuple[float, float, float]:

@@ -27,6 +27,7 @@ MAX_BYTES: Final = 8 * MAX_PIXELS  # of all samples of a TIFF that tifffile deco
 MAX_PAGES: Final = 10_000
 _FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP")
 _PNG_SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type, the byte after the depth
+_BMP_HEADERS: Final = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes of every header, the first two of OS/2
 _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _GREY: Final = ("L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _AS_STORED: Final = (*_GREY, "RGB", "CMYK", "LA", "RGBA")  # modes whose samples Pillow gives as they are
@@ -50,14 +51,16 @@ class _Picture:
     samples: NDArray[Any]
     opacity: NDArray[Any] | None
     coding: str
-    bits: int
+    bits: int | None
     channels: int
     notes: tuple[Note, ...] = ()
 
 
 def is_raster(head: bytes) -> bool:
-    """Whether a file that starts with `head` (at least 8 bytes) is one of the formats read here."""
-    return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", *_TIFF, b"BM"))
+    """Whether a file that starts with `head` (at least 18 bytes) is one of the formats read here."""
+    if head.startswith(b"BM"):  # which a table on the body mass index does too
+        return int.from_bytes(head[14:18], "little") in _BMP_HEADERS
+    return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", *_TIFF))
 
 
 def read_raster(path: Path, *, channel: int | None = None) -> Scan:
@@ -65,9 +68,9 @@ def read_raster(path: Path, *, channel: int | None = None) -> Scan:
 
     Without `channel`, colours are averaged and transparency is laid over black. With it, that sample of a pixel is
     taken as it is stored, counted from 0 (of RGB or RGBA, of CMYK, of any number in a TIFF, interleaved or planar), or
-    that page where a file has several of one size. 8-bit pictures give uint8, deeper ones their own dtype; Pillow
-    cuts 16-bit PNGs of more than one sample to 8 bits, which the Note `depth_reduced` says. facts.channels counts
-    samples a pixel, or pages.
+    that page where a file has several of one size; a file of one sample a pixel has nothing to choose. 8-bit pictures
+    give uint8, deeper ones their own dtype; Pillow cuts 16-bit PNGs of more than one sample to 8 bits, which the Note
+    `depth_reduced` says. facts.channels counts samples a pixel, or pages; facts.bits is None where a header lies.
 
     Raises Unreadable: `unreadable` (broken or cut short), `too_many_pixels`, `compression` (of a TIFF, no decoder),
     `several_pictures` (pages), `not_grey` (channels more than a tint apart), `no_such_channel`.
@@ -109,8 +112,8 @@ def _decode(path: Path, channel: int | None) -> _Picture:
                     raise Unreadable("several_pictures", "a moving picture; save its frames one by one")
                 coding = "jpeg" if image.format == "MPO" else str(image.format).lower()
                 stored = _PNG_SAMPLES.get(head[25], 0) if coding == "png" else len(image.getbands())
-                channels = _require_channel(channel, stored)
-                return _samples(image, coding, _bits(coding, head), channels, stored=channel is not None)
+                wanted = _chosen(channel, stored)
+                return _samples(image, coding, _bits(coding, head), stored, stored=wanted is not None)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise Unreadable("too_many_pixels", f"more than {MAX_PIXELS}") from None
     except (Unreadable, MemoryError):
@@ -136,28 +139,32 @@ def _require_pixels(width: int, height: int) -> None:
         raise Unreadable("too_many_pixels", f"{width} x {height}, at most {MAX_PIXELS}")
 
 
-def _require_channel(channel: int | None, channels: int) -> int:
+def _chosen(channel: int | None, channels: int) -> int | None:
+    """The channel to take, None where the file has but one; raises Unreadable `no_such_channel`."""
+    if channels == 1:
+        return None
     if channel is not None and not 0 <= channel < channels:
         raise Unreadable("no_such_channel", f"channel {channel}, the file has {channels}, counted from 0")
-    return channels
+    return channel
 
 
-def _bits(coding: str, head: bytes) -> int:
+def _bits(coding: str, head: bytes) -> int | None:
     """Bits of a stored sample: PNG says so in its first chunk, BMP by the pixel, JPEGs that are read have 8."""
-    if coding == "png":
-        return head[24]
-    return min(8, int.from_bytes(head[28:30], "little")) if coding == "bmp" else 8
+    if coding == "bmp":
+        at = 24 if head[14] == _BMP_HEADERS[0] else 28
+        return min(8, int.from_bytes(head[at : at + 2], "little")) or None
+    return head[24] if coding == "png" else 8
 
 
 def _reduced(picture: _Picture) -> _Picture:
     """The picture, with a note where its samples have fewer bits than the file."""
     read = 8 * picture.samples.dtype.itemsize
-    if picture.bits <= read:
+    if picture.bits is None or picture.bits <= read:
         return picture
     return replace(picture, notes=(Note("depth_reduced", f"{picture.bits} bits a sample in the file, {read} read"),))
 
 
-def _samples(image: Image.Image, coding: str, bits: int, channels: int, *, stored: bool) -> _Picture:
+def _samples(image: Image.Image, coding: str, bits: int | None, channels: int, *, stored: bool) -> _Picture:
     """Pillow's image, decoded and upright; `stored`: with the samples of the file, else as colours and opacity."""
     image.load()
     image = ImageOps.exif_transpose(image)
@@ -185,9 +192,10 @@ def _decode_tiff(path: Path, channel: int | None) -> _Picture:
             raise Unreadable("several_pictures", f"{pages} pages; choose one with --channel")
         if pages > 1 and any(tiff.pages.get(n).shape != page.shape for n in range(pages)):
             raise Unreadable("several_pictures", f"{pages} pages of different sizes; save them as single pictures")
-        channels = _require_channel(channel, pages if pages > 1 else page.samplesperpixel)
-        number = (channel or 0) if pages > 1 else 0
-        picture = _decode_page(path, _whole_page(tiff, number), number, stored=pages == 1 and channel is not None)
+        channels = pages if pages > 1 else page.samplesperpixel
+        wanted = _chosen(channel, channels)
+        number = (wanted or 0) if pages > 1 else 0
+        picture = _decode_page(path, _whole_page(tiff, number), number, stored=pages == 1 and wanted is not None)
     if pages > 1 and picture.samples.shape[-1] > 1:  # a page is the channel, and must be grey by itself
         picture = replace(picture, samples=_grey(picture)[..., None], opacity=None)
     return replace(picture, channels=channels)

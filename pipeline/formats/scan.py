@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any, Final
 
 import nibabel.orientations
@@ -20,6 +21,7 @@ _orientations: Any = nibabel.orientations  # nibabel is typed in parts, and not 
 
 MAX_PIXEL_RATIO: Final = 1.1  # a head drawn on pixels less square than this is visibly squeezed
 MAX_STRETCH: Final = 8.0  # pixels less square than this hold no picture of a head along one side
+SPACING_LIMITS_MM: Final = (0.01, 100.0)  # outside of these a header is wrong about its units or broken
 
 # world axis (0 right, 1 anterior, 2 superior) that the slices of a plane are stacked along
 STACKED_ALONG: Final = {"sagittal": 0, "coronal": 1, "axial": 2}
@@ -84,6 +86,8 @@ class Scan:
       unknown   as stored
     positions: float64 (Z,) in [0, 1], (index - 0.5) / n counted from 1 in the whole scan, None where unknown.
     spacing_mm: side of a pixel; slice_spacing_mm: distance of slice centres; None where unknown.
+    affine: float64 (4, 4), index (slice, row, column) of `slices` to the voxel's centre in mm of RAS; between the first
+    and the last slice as if they lay evenly. None where the file does not tell.
     raw_subject: the identifier as the source gives it; raw_attribute: the text of the header element that was asked
     for. For memory only: they must never be written, shown or logged.
     """
@@ -94,6 +98,7 @@ class Scan:
     spacing_mm: float | None = None
     slice_spacing_mm: float | None = None
     positions: NDArray[np.float64] | None = None
+    affine: NDArray[np.float64] | None = None
     raw_subject: str | None = field(default=None, repr=False)
     raw_attribute: str | None = field(default=None, repr=False)
     facts: ScanFacts = ScanFacts(coding="unknown")
@@ -161,6 +166,34 @@ def to_display(voxels: NDArray[Any], affine: NDArray[np.float64], plane: str) ->
     return np.ascontiguousarray(canonical.transpose(stacked, down, across)[:, ::-1, ::-1])
 
 
+def display_affine(shape: tuple[int, ...], affine: NDArray[np.float64], plane: str) -> NDArray[np.float64]:
+    """Affine of what `to_display` gives, as in `Scan`; shape: (I, J, K) of the voxels, the rest as there."""
+    turned = _orientations.io_orientation(affine)
+    canonical = affine @ _orientations.inv_ornt_aff(turned, shape)
+    counts = dict(zip(turned[:, 0].astype(int).tolist(), shape, strict=True))
+    stacked = STACKED_ALONG[plane]
+    across, down = (axis for axis in range(3) if axis != stacked)
+    shown = np.zeros((4, 4))  # index (slice, row, column) to index that grows to the right, front and top
+    shown[stacked, 0] = shown[3, 3] = 1
+    for column, axis in ((1, down), (2, across)):
+        shown[axis, column], shown[axis, 3] = -1, counts[axis] - 1
+    return np.asarray(canonical @ shown, np.float64)
+
+
+def displacement(
+    affine: NDArray[np.float64], other: NDArray[np.float64], shape: tuple[int, ...]
+) -> tuple[float, float]:
+    """How far apart two affines put one stack (Z, H, W), at the corner where they differ most.
+
+    Returns mm, and voxels of `affine` along the axis where those are most.
+    """
+    ends = [(0, n - 1) for n in shape]
+    corners = np.array([(*corner, 1) for corner in product(*ends)], np.float64).T
+    apart = ((other - affine) @ corners)[:3]
+    voxels = np.linalg.solve(affine[:3, :3], apart)
+    return float(np.linalg.norm(apart, axis=0).max()), float(np.abs(voxels).max())
+
+
 def from_display(slices: NDArray[Any]) -> NDArray[Any]:
     """Axial (Z, H, W) in display orientation to (I, J, K) whose indices grow to the right, front and top."""
     return np.ascontiguousarray(slices[:, ::-1, ::-1].transpose(2, 1, 0))
@@ -184,6 +217,18 @@ def square_pixels(
     values = slices if labels else slices.astype(np.float32)
     factors = (1.0, rows_mm / finer, columns_mm / finer)
     return ndimage.zoom(values, factors, order=0 if labels else 1, grid_mode=True, mode="nearest"), finer
+
+
+def squared(scan: Scan, rows_mm: float, columns_mm: float, *, labels: bool = False) -> Scan:
+    """The scan on square pixels, as `square_pixels` makes them, and where they lie then."""
+    slices, spacing_mm = square_pixels(scan.slices, rows_mm, columns_mm, labels=labels)
+    affine = scan.affine
+    if affine is not None:  # the same box, cut into other counts: its outer edges stay where they are
+        ratio = np.divide(scan.slices.shape, slices.shape)
+        cut = np.diag([*ratio, 1.0])
+        cut[:3, 3] = (ratio - 1) / 2
+        affine = affine @ cut
+    return replace(scan, slices=slices, spacing_mm=spacing_mm, affine=affine)
 
 
 def even_positions(n: int) -> NDArray[np.float64] | None:

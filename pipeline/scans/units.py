@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data_contracts.manifest import LEFT_OUT, QUARANTINED
 from pipeline.formats import dicom, dicom_enhanced, nifti, raster
-from pipeline.formats.scan import Scan, Unreadable
+from pipeline.formats.scan import Scan, Unreadable, displacement, plane_of_axis, world_axes
 from pipeline.scans import names, workers
 from pipeline.scans.candidates import LEFT_OUT_RULES
 from pipeline.scans.deidentify import plain_identifier
@@ -21,6 +21,7 @@ from pipeline.scans.workers import Refusal
 
 SECONDS = 10.0  # a file that is not read by then never will be; a large one gets more, by its bytes
 BYTES_A_SECOND = 2e6
+MASK_VOXELS = 1.0  # a mask that lies farther from its image than this along any of its axes is another's, or turned
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Unit:
     def bytes(self) -> int:
         """Of all its files."""
         paths = [file.path for file, _ in self.series] or [self.file.path]
-        return sum(path.stat().st_size for path in paths)
+        return sum(path.stat().st_size for path in paths if path.exists())  # one that is gone is refused when read
 
     @property
     def seconds(self) -> float:
@@ -145,7 +146,7 @@ def _dicom_units(
 def read_unit(unit: Unit, *, channel: int | None, findings: Findings) -> list[Scan]:
     """Decode the scans of a unit. A broken file of a series is quarantined, the others kept; raises Unreadable.
 
-    channel: which of several channels or volumes in one file; None where there is one.
+    channel: which of several channels or volumes in one file; of no matter to a file that has one.
     """
     if unit.file.kind == "raster":
         scan = raster.read_raster(unit.file.path, channel=channel)
@@ -188,20 +189,32 @@ def _read_series(unit: Unit, findings: Findings) -> Scan:
 def read_mask(unit: Unit, scan: Scan) -> NDArray[np.uint8] | None:
     """The scan's mask, uint8 (Z, H, W) in {0, 1} as its slices lie, or None where it has none.
 
-    Raises Unreadable: `mask_shape`, or the rule of the mask's reader after `mask_`.
+    Raises Unreadable: `mask_shape`, `mask_geometry` where both headers tell where they lie and a corner differs by more
+    than MASK_VOXELS, or the rule of the mask's reader after `mask_`.
     """
     if unit.mask is None:
         return None
     try:
+        lies = None
         if unit.mask.kind == "raster":
             mask = raster.read_mask(unit.mask.path)[None]
         elif unit.mask.kind == "nifti":
-            labels = nifti.read_nifti(unit.mask.path, plane=scan.plane, labels=True).slices
-            mask = (labels > 0).astype(np.uint8)
+            labels = nifti.read_nifti(unit.mask.path, plane=_shown_plane(scan), labels=True)
+            mask, lies = (labels.slices > 0).astype(np.uint8), labels.affine
         else:
             raise Unreadable("unreadable", "neither a picture nor NIfTI")
     except Unreadable as error:
         raise Unreadable(f"mask_{error.rule}", error.detail) from None
     if mask.shape != scan.slices.shape:
         raise Unreadable("mask_shape", f"mask {mask.shape}, image {scan.slices.shape}")
+    if scan.affine is not None and lies is not None:
+        mm, voxels = displacement(scan.affine, lies, mask.shape)
+        if not round(voxels, 2) <= MASK_VOXELS:
+            detail = f"mask and image lie {mm:.1f} mm apart, {voxels:.1f} voxels, at most {MASK_VOXELS:g}"
+            raise Unreadable("mask_geometry", detail)
     return mask
+
+
+def _shown_plane(scan: Scan) -> str:
+    """Plane that the slices were read in, which is not always what a table says."""
+    return scan.plane if scan.affine is None else plane_of_axis(world_axes(scan.affine)[0])

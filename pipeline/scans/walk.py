@@ -9,12 +9,16 @@ from typing import Final
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.violations import Violation, require
-from pipeline.formats.archive import is_archive, unpack
+from pipeline.formats.archive import EMPTY, is_archive, unpack
+from pipeline.formats.dicom_pixels import DICOM_MARK
+from pipeline.formats.nifti import is_nifti
+from pipeline.formats.raster import is_raster
 from pipeline.formats.scan import Unreadable
 from pipeline.scans import names, tables
 from pipeline.scans.candidates import Candidate, Declared, Listing
 
 _HEAD: Final = 512  # bytes that tell an archive: a tar says so at 257
+_DICOMDIR: Final = b"1.2.840.10008.1.3.10"  # the kind of a DICOM directory (PS3.6 table A-1), in its meta header
 
 
 def of_table(table: Path) -> Listing:
@@ -63,7 +67,10 @@ def _of_row(row: tables.Row, here: PurePosixPath) -> Listing:
 
 
 def walked(source: Path, below: PurePosixPath) -> Listing:
-    """All files of a folder but hidden ones and sidecars, placed below `below`; what cannot be opened is refused."""
+    """All files of a folder but hidden ones and sidecars, placed below `below`; what cannot be opened is refused.
+
+    A name alone makes no sidecar: an image that is called .txt is a candidate.
+    """
     found: list[Candidate] = []
     skipped, seen = 0, set()
 
@@ -79,7 +86,7 @@ def walked(source: Path, below: PurePosixPath) -> Listing:
             continue
         seen.add(here)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        wanted = [name for name in files if not names.is_sidecar(name)]
+        wanted = [name for name in files if not _is_sidecar(Path(folder, name), name)]
         skipped += len(files) - len(wanted)
         # opening a pipe or a device would wait for ever
         lost = ("not_a_file", "a link that leads nowhere, a pipe or a device")
@@ -90,8 +97,32 @@ def walked(source: Path, below: PurePosixPath) -> Listing:
     return Listing(tuple(found), skipped)
 
 
+def _is_sidecar(path: Path, name: str) -> bool:
+    """Whether a file is hidden, or a note or table by its name and no image by its content."""
+    return names.is_sidecar(name) and (name.startswith(".") or not _shows_image(path))
+
+
+def _shows_image(path: Path) -> bool:
+    """Whether the first bytes of a file are those of an image."""
+    try:
+        if not path.is_file():  # a pipe would wait for ever
+            return False
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    if b"\0" not in head:  # text, as nearly all sidecars are
+        return False
+    if head[128:132] == DICOM_MARK:
+        return _DICOMDIR not in head
+    return is_raster(head) or is_nifti(path)
+
+
 def with_members(listing: Listing, scratch: Path) -> Listing:
-    """The listing with each archive replaced by its members, unpacked into `scratch`/1, 2, ... in sorted order."""
+    """The listing with each archive replaced by its members, unpacked into `scratch`/1, 2, ... in sorted order.
+
+    One that holds nothing that could be an image stays, refused `empty_archive`.
+    """
     archives = [one for one in listing.candidates if one.refused is None and is_archive_file(one.path)]
     packed = {archive.path for archive in archives}
     found = [candidate for candidate in listing.candidates if candidate.path not in packed]
@@ -100,7 +131,7 @@ def with_members(listing: Listing, scratch: Path) -> Listing:
         members = list(_members(archive, scratch / str(number)))
         wanted = [member for member in members if member.refused is not None or not _is_hidden(member, archive)]
         skipped += len(members) - len(wanted)
-        found += wanted
+        found += wanted or [replace(archive, refused=EMPTY)]
     return Listing(tuple(found), skipped)
 
 
@@ -115,7 +146,7 @@ def _members(archive: Candidate, into: Path) -> Iterator[Candidate]:
 
 def _is_hidden(member: Candidate, archive: Candidate) -> bool:
     inside = member.relative.relative_to(archive.relative)
-    return names.is_sidecar(inside.name) or any(part.startswith((".", "__MACOSX")) for part in inside.parts)
+    return _is_sidecar(member.path, inside.name) or any(part.startswith((".", "__MACOSX")) for part in inside.parts)
 
 
 def is_archive_file(path: Path) -> bool:
