@@ -11,8 +11,9 @@ import pytest
 
 from data_contracts.manifest import SYNTHETIC
 from data_contracts.violations import ContractError
-from pipeline.formats.dicom import read_header, read_pixels
+from pipeline.formats.dicom import read_header
 from pipeline.formats.nifti import read_nifti
+from pipeline.formats.scan import Unreadable
 from pipeline.formats.synthetic import read_synthetic, to_uint12, write_synthetic
 
 NAMES = ["a", "b", "c"]
@@ -115,13 +116,19 @@ def test_dicom_of_another_generator_shares_no_identifier(tmp_path: Path) -> None
 
 def test_dicom_reads_back_to_half_a_step_and_its_window_shows_all_of_it(tmp_path: Path) -> None:
     _write(tmp_path, NAMES, "dicom")
-    pixels = read_pixels(read_header(tmp_path / "c.dcm"))
-    assert np.abs(pixels / 2047.5 - 1 - _images()[2, 0]).max() <= 1 / 4095 + 1e-6
     data = pydicom.dcmread(tmp_path / "c.dcm")
+    pixels = data.pixel_array
+    assert np.abs(pixels / 2047.5 - 1 - _images()[2, 0]).max() <= 1 / 4095 + 1e-6
     low = data.WindowCenter - 0.5 - (data.WindowWidth - 1) / 2  # PS3.3 C.11.2.1.2.1
     assert (low, low + data.WindowWidth - 1) == (0, 4095)
     assert data.BitsStored == 12
     assert int(pixels.max()) < 2**12
+
+
+def test_synthetic_dicom_is_never_read_as_a_patients(tmp_path: Path) -> None:
+    _write(tmp_path, NAMES, "dicom")
+    with pytest.raises(Unreadable, match="synthetic"):
+        read_header(tmp_path / "c.dcm")
 
 
 @pytest.mark.skipif(shutil.which("dcmftest") is None, reason="dcmtk is not installed")
