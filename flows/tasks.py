@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pipeline.evidence.shortcuts import audit
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -28,6 +27,7 @@ from flows.summary import summarise
 from pipeline.compute import best_compute
 from pipeline.evidence import fidelity, memorisation, utility
 from pipeline.evidence.features import RandomFeatures, standardise
+from pipeline.evidence.shortcuts import audit
 from pipeline.export.gate import Screened, screen
 from pipeline.formats.synthetic import MANIFEST_NAME, read_synthetic, write_synthetic
 from pipeline.run_dir import RunDir, read_record, write_json, write_record, write_table
