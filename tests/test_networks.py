@@ -19,7 +19,7 @@ SMALL_DCGAN = DcganConfig(
     image_size=16, latent_dim=8, conditions=2, start_side=4, start_width=8, generator_widths=(8,),
     generator_strides=(2, 2), discriminator_widths=(4, 8), discriminator_strides=(2, 2),
 )  # fmt: skip
-SMALL = {
+SMALL: dict[str, NetworkConfig] = {
     "lean": LeanConfig(image_size=16, latent_dim=8, conditions=2, width=4, max_width=8),
     "residual": ResidualConfig(image_size=16, latent_dim=8, conditions=2, width=4, max_width=8),
     "residual plain": ResidualConfig(
@@ -157,6 +157,34 @@ def test_same_seed_same_weights(config: NetworkConfig) -> None:
 
     assert torch.equal(weights(3), weights(3))
     assert not torch.equal(weights(3), weights(4))
+
+
+# the weights of seed 3, each times the cosine of its place: any that moves, or is drawn in another order, changes it
+DRAWN = {
+    "lean": -10.35491, "residual": -1.16526, "residual plain": -3.97453, "dcgan": -8.21809,
+    "dcgan instance": -14.31218, "dcgan plain": 13.14820, "style": 546.40677, "style quiet": 420.95546,
+    "perceptron": -14.66955, "perceptron leaky": -11.22284,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_seed_draws_the_weights_that_it_always_drew(name: str) -> None:
+    pair = _pair(SMALL[name], seed=3)
+    weights = torch.cat([t.flatten().double() for network in pair for t in network.state_dict().values()])
+    places = torch.arange(1, len(weights) + 1, dtype=torch.float64)
+    assert (weights * places.cos()).sum().item() == pytest.approx(DRAWN[name], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("config", "widths"),
+    [
+        (LeanConfig(image_size=64, width=32, max_width=192), [192, 128, 64, 32]),  # at 4, 8, 16, 32 pixels a side
+        (ResidualConfig(image_size=64, width=32, max_width=192), [192, 192, 128, 64, 32]),  # and 64
+        (StyleConfig(image_size=16, width=4, max_width=8), [8, 8, 4]),
+    ],
+)
+def test_channels_double_with_every_halving_up_to_a_limit(config: Any, widths: list[int]) -> None:
+    assert config.widths() == widths
 
 
 @every
@@ -305,7 +333,7 @@ def test_sizes_are_those_of_the_configuration(kernel: int, start: int, strides: 
     _check_shapes(config)
 
 
-@pytest.mark.parametrize("family", [ResidualConfig, StyleConfig])
+@pytest.mark.parametrize("family", [LeanConfig, ResidualConfig, StyleConfig])
 def test_a_size_that_is_no_power_of_two_is_refused(family: Any) -> None:
     with pytest.raises(ValidationError, match="96 is not a power of two"):
         family(image_size=96)

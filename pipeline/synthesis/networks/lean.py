@@ -10,30 +10,23 @@ from itertools import pairwise
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-BASE = 4  # pixels a side where the generator starts and the discriminator ends
+from pipeline.synthesis.networks.halving import BASE, HalvingConfig
 
 
-class LeanConfig(BaseModel):
-    """Sizes of the pair. `image_size` is a power of two from 16."""
+class LeanConfig(HalvingConfig):
+    """Sizes of the pair, whose last doubling and first halving are shuffles of pixels."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     family: Literal["lean"] = "lean"
-    image_size: int = Field(64, ge=16, le=512)
-    latent_dim: int = Field(128, ge=1)
-    conditions: int = Field(1, ge=1)
     width: int = Field(32, ge=4)  # channels at half the image size; deeper layers have up to max_width
     max_width: int = Field(192, ge=4)
 
     def widths(self) -> list[int]:
         """Channels at 4, 8, ... image_size / 2 pixels a side."""
-        stages = int(math.log2(self.image_size // BASE))
-        if BASE * 2**stages != self.image_size:
-            raise ValueError(f"image_size {self.image_size} is not a power of two")
-        return [min(self.max_width, self.width * 2 ** (stages - 1 - i)) for i in range(stages)]
+        return super().widths()[1:]  # a shuffle of pixels skips the full size: `width` stands a halving later
 
 
 class ConditionalBatchNorm(nn.Module):

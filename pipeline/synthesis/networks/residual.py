@@ -6,44 +6,25 @@ variance does not grow with depth where nothing normalises it.
 
 import math
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from pipeline.synthesis.networks.condition import Head, latent_features, with_condition
+from pipeline.synthesis.networks.halving import BASE, HalvingConfig
 from pipeline.synthesis.networks.lean import ConditionalBatchNorm
 
-BASE = 4  # pixels a side where the generator starts and the discriminator ends
 
+class ResidualConfig(HalvingConfig):
+    """Sizes of the pair, and how it is normalised."""
 
-class ResidualConfig(BaseModel):
-    """Sizes of the pair. `image_size` is a power of two from 16; raises ValidationError where it is not."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
     family: Literal["residual"] = "residual"
-    image_size: int = Field(64, ge=16, le=512)
-    latent_dim: int = Field(128, ge=1)
-    conditions: int = Field(1, ge=1)
-    width: int = Field(64, ge=1)  # channels at full size; twice as many a halving, up to max_width
-    max_width: int = Field(512, ge=1)
     # "batch": the condition is its gain and bias (de Vries et al. 2017); "none": it stands one-hot beside z
     norm: Literal["batch", "none"] = "batch"
     spectral_norm: bool = True  # in the discriminator (Miyato et al. 2018)
-
-    @model_validator(mode="after")
-    def _power_of_two(self) -> Self:
-        if self.image_size & (self.image_size - 1):
-            raise ValueError(f"image_size {self.image_size} is not a power of two")
-        return self
-
-    def widths(self) -> list[int]:
-        """Channels at 4, 8, ... image_size pixels a side."""
-        stages = int(math.log2(self.image_size // BASE))
-        return [min(self.max_width, self.width * 2 ** (stages - i)) for i in range(stages + 1)]
 
 
 class SpectralNorm(nn.Module):

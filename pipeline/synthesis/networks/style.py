@@ -6,49 +6,36 @@ is the sum of one picture a size, each doubled to the next (skips); the discrimi
 
 import math
 from itertools import pairwise
-from typing import Literal, Self, cast
+from typing import Literal, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
 from pipeline.synthesis.networks.condition import Head
+from pipeline.synthesis.networks.halving import BASE, HalvingConfig
 from pipeline.synthesis.networks.style_layers import Conv, Linear, ModulatedConv, active, group_std, unit
 
-BASE = 4  # pixels a side where the generator starts and the discriminator ends
 MEAN_W_WEIGHT = 0.005  # of each batch in the tracked mean w (Karras et al. 2019)
 Noise = Literal["const", "random", "none"]
 
 
-class StyleConfig(BaseModel):
-    """Sizes of the pair. `image_size` is a power of two from 16; raises ValidationError where it is not."""
+class StyleConfig(HalvingConfig):
+    """Sizes of the pair, its mapping and its noise."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     family: Literal["style"] = "style"
     image_size: int = Field(128, ge=16, le=512)
-    latent_dim: int = Field(128, ge=1)
     conditions: int = Field(1, ge=1)  # class index: embedded beside z (Karras et al. 2020, ADA), and projection
+    width: int = Field(32, ge=1)
+    max_width: int = Field(256, ge=1)
     w_dim: int = Field(128, ge=1)
     mapping_layers: int = Field(2, ge=1)  # 8 in the paper; 2 do for small sets (Karras et al. 2020, ADA)
     mapping_rate: float = Field(0.01, gt=0)  # the mapping learns this much slower (Karras et al. 2019)
-    width: int = Field(32, ge=1)  # channels at full size; twice as many a halving, up to max_width
-    max_width: int = Field(256, ge=1)
     # Added to every layer (Karras et al. 2019). While training: "const" the same planes for all images, "random"
     # another for each; "none" builds no noise at all. In evaluation "random" falls back to "const".
     noise: Noise = "random"
     minibatch_std: int = Field(4, ge=0)  # images a group (Karras et al. 2018); 0 leaves it out
-
-    @model_validator(mode="after")
-    def _power_of_two(self) -> Self:
-        if self.image_size & (self.image_size - 1):
-            raise ValueError(f"image_size {self.image_size} is not a power of two")
-        return self
-
-    def widths(self) -> list[int]:
-        """Channels at 4, 8, ... image_size pixels a side."""
-        stages = int(math.log2(self.image_size // BASE))
-        return [min(self.max_width, self.width * 2 ** (stages - i)) for i in range(stages + 1)]
 
 
 class _Layer(nn.Module):
