@@ -9,7 +9,7 @@ from typing import Final
 import pandas as pd
 import pandera.pandas as pa
 
-from data_contracts.manifest import violation_of
+from data_contracts.manifest import check_table
 from data_contracts.violations import Violation
 
 FORMATS: Final = ("raster", "nifti", "dicom")
@@ -43,8 +43,4 @@ FACTS: Final = pa.DataFrameSchema(
 
 def check_facts(facts: pd.DataFrame) -> list[Violation]:
     """Every violation of the facts schema at once; empty where it holds."""
-    try:
-        FACTS.validate(facts, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        return [violation_of(facts, "facts", case) for case in error.failure_cases.to_dict("records")]
-    return []
+    return check_table(facts, FACTS, "facts")

@@ -55,14 +55,23 @@ REVIEW: Final = "review"  # is used, and a person should look at it
 
 def check_manifest(manifest: pd.DataFrame) -> list[Violation]:
     """Every violation of the manifest schema at once, with record, rule and value; empty where it holds."""
+    return check_table(manifest, MANIFEST, "manifest")
+
+
+def check_table(table: pd.DataFrame, schema: pa.DataFrameSchema, name: str) -> list[Violation]:
+    """Every violation of `schema` at once; empty where it holds.
+
+    The record is the slice where pandera names a row, else the whole table by its `name`; the rule is the column with
+    its check, the detail the value that broke it.
+    """
     try:
-        MANIFEST.validate(manifest, lazy=True)
+        schema.validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
-        return [violation_of(manifest, "manifest", case) for case in error.failure_cases.to_dict("records")]
+        return [_violation_of(table, name, case) for case in error.failure_cases.to_dict("records")]
     return []
 
 
-def violation_of(table: pd.DataFrame, name: str, case: dict[str, object]) -> Violation:
+def _violation_of(table: pd.DataFrame, name: str, case: dict[str, object]) -> Violation:
     """A failure case of pandera as a violation of its slice, or of the whole table `name`."""
     row = case.get("index")
     record = name

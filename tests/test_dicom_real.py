@@ -1,12 +1,13 @@
 """What becomes of every real DICOM file beside the project: read with which shape, or refused by which rule."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.formats.dicom import DicomHeader, assemble, is_dicom, order_series, read_header, read_pixels, read_series
+from pipeline.formats.dicom import DicomHeader, assemble, is_dicom, order_series, read_header, read_pixels
 from pipeline.formats.dicom_enhanced import read_enhanced
 from pipeline.formats.scan import Scan, Unreadable
 
@@ -57,12 +58,20 @@ def files_of(name: str) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
+def stacked(headers: Sequence[DicomHeader]) -> tuple[Scan, int]:
+    """The scan of one stack, and how many of its files are left over."""
+    kept, left_over = order_series(headers)
+    return assemble(kept, [read_pixels(header) for header in kept]), len(left_over)
+
+
 def read(name: str) -> Scan:
-    files = files_of(name)
-    header = read_header(files[0])
-    if not header.multiframe:
-        return read_series(files)
-    (scan,) = read_enhanced(header)
+    headers = [read_header(file) for file in files_of(name)]
+    assert len({header.series for header in headers}) == 1
+    if headers[0].multiframe:
+        (scan,) = read_enhanced(*headers)
+        return scan
+    scan, left_over = stacked(headers)
+    assert not left_over
     return scan
 
 
@@ -101,7 +110,7 @@ def test_codings_decode_to_the_same_pixels() -> None:
     for stem, first in (("MR_small", "MR_small.dcm"), ("MR1_", "MR1_RLE")):
         plain = read(f"transfer_syntaxes/{first}").slices
         for path in (ROOT / "transfer_syntaxes").glob(f"{stem}*"):
-            np.testing.assert_array_equal(read_series([path]).slices, plain)
+            np.testing.assert_array_equal(stacked([read_header(path)])[0].slices, plain)
 
 
 def test_everything_in_one_heap_comes_apart_into_its_scans() -> None:
@@ -117,9 +126,9 @@ def test_everything_in_one_heap_comes_apart_into_its_scans() -> None:
             stacks[header.series].append(header)
     shapes, repeated = [], 0
     for stack in stacks.values():
-        kept, left_over = order_series(stack)
-        repeated += len(left_over)
-        shapes.append(assemble(kept, [read_pixels(header) for header in kept]).slices.shape)
+        scan, left_over = stacked(stack)
+        repeated += left_over
+        shapes.append(scan.slices.shape)
     of_512, of_64, of_256 = (sorted(shape[0] for shape in shapes if shape[1] == side) for side in (512, 64, 256))
     assert (of_512, of_64, of_256) == ([1, 1], [1], [1, 2, 10, 35, 45])
     assert repeated == 2 + 6  # the same pictures in other codings, and the truncated copy

@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import ValidationError
 from scipy.ndimage import gaussian_filter
 
+from data_contracts.facts import check_facts
 from data_contracts.manifest import check_manifest
 from data_contracts.violations import ContractError
 from pipeline.formats.dicom_write import write_series
@@ -431,6 +432,14 @@ def test_a_slice_that_breaks_its_contract_is_quarantined_alone(tmp_path: Path) -
     assert list(manifest["slice_id"]) == ["file-0001"]
     assert {row["record"] for row in findings.rows} == {"file-0002", "file-0003"}
     assert {row["rule"] for row in findings.rows} == {"broken_contract"}
+
+
+def test_a_column_that_is_missing_is_said_of_the_whole_table() -> None:
+    table = pd.DataFrame({"slice_id": ["file-0001"], "height": ["tall"]})
+    for check, name, column in ((check_manifest, "manifest", "diagnosis"), (check_facts, "facts", "coding")):
+        found = {(violation.record, violation.detail) for violation in check(table)}
+        assert (name, column) in found
+        assert ("file-0001", "tall") in found
 
 
 def test_a_source_that_is_no_file_and_an_out_that_cannot_be_are_said(classes: Path, tmp_path: Path) -> None:

@@ -176,6 +176,22 @@ def test_phantoms_and_their_masks_lie_in_the_same_place(tmp_path: Path, kind: st
         read_mask(unit, scan)
 
 
+def test_a_second_file_in_one_place_is_quarantined_and_the_series_read(tmp_path: Path) -> None:
+    paths = [header.path for _, header in dicom_unit(tmp_path).series]
+    later = pydicom.dcmread(paths[2])
+    later.InstanceNumber = 103
+    later.save_as(paths[2].with_name("later.dcm"))
+    files = [
+        replace(file_of(path), record=f"file-{i:04d}")
+        for i, path in enumerate([paths[2].with_name("later.dcm"), *paths])
+    ]
+    findings = Findings()
+    (unit,) = find_units(files, slices_of={}, attribute=None, findings=findings)
+    assert [header.path for _, header in unit.series] == paths
+    assert [(row["record"], row["rule"]) for row in findings.rows] == [("file-0000", "repeated_position")]
+    assert read(unit).slices.shape == LABELS.shape
+
+
 def test_a_channel_is_chosen_only_where_there_are_several(tmp_path: Path) -> None:
     unit = nifti_unit(tmp_path)
     np.testing.assert_array_equal(read(unit, channel=1).slices, read(unit).slices)

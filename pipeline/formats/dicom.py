@@ -199,14 +199,3 @@ def assemble(headers: Sequence[DicomHeader], pixels: Sequence[NDArray[Any]]) -> 
         raw_attribute=first.attribute,
         facts=first.facts,
     )
-
-
-def read_series(paths: Sequence[Path]) -> Scan:
-    """Read the files of one classic MR series, in any order; raises Unreadable at the first that cannot be used."""
-    headers = [read_header(path) for path in paths]
-    if not headers or len({header.series for header in headers}) != 1 or headers[0].multiframe:
-        raise Unreadable("several_series", "the files are not of one classic series")
-    ordered, left_over = order_series(headers)
-    if left_over:
-        raise Unreadable("repeated_position", f"{len(left_over)} files lie in the place of another")
-    return assemble(ordered, [read_pixels(header) for header in ordered])

@@ -3,8 +3,9 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from pipeline.run_dir import RunDir, write_bytes, write_findings, write_record, 
 from pipeline.scans import dataset, duplicates, linking, remote, sources, workers
 from pipeline.scans.candidates import Listing
 from pipeline.scans.deidentify import Pseudonyms, file_record
-from pipeline.scans.fetched import shown
+from pipeline.scans.fetched import Progress, shown
 from pipeline.scans.inputs import IngestConfig, IngestInputs, IngestRecord, inputs_of, standing
 from pipeline.scans.positions import read_slice_index
 from pipeline.scans.reading import Job, Slice, read
@@ -26,7 +27,17 @@ from pipeline.scans.sources import SourceFile
 from pipeline.scans.units import Findings, Unit, find_units
 from pipeline.scans.workers import Refusal
 
-Progress = Callable[[int, int], None]
+
+@dataclass(frozen=True)
+class _Found:
+    """What a source holds: its slices with their groups, before any choice among them, and counts of its files."""
+
+    slices: list[Slice]
+    near: list[tuple[str, str]]  # of slices that look alike
+    files: int  # images and volumes
+    masks: int
+    skipped: int
+    decoded: int  # slices, before any was refused or left out
 
 
 def ingest(
@@ -53,49 +64,13 @@ def ingest(
     _begin(out, source)
     findings = Findings()
     with _on_this_machine(source, out, progress) as local:
-        listing = sources.list_source(
-            local, layout=config.labels.layout, column=config.labels.column, scratch=out.scratch / "unpacked"
-        )
-        files = _described(listing, inputs, findings)
-        units = find_units(
-            files,
-            slices_of=read_slice_index(local),
-            attribute=config.labels.dicom_attribute or None,
-            findings=findings,
-        )
-        features = out.scratch / "features"
-        slices, decoded = _read_all(
-            units=units, out=out, config=config, features=features, findings=findings, progress=progress
-        )
-        slices, near = linking.link(slices, _on_disk(features), seed=seed, findings=findings)
-    if not config.keep_review:
-        slices = _reviewed(slices, findings)
-    if config.match_position:
-        rng = np.random.default_rng(seed)
-        slices = linking.match_positions(slices, width=config.position_bin, rng=rng, findings=findings)
+        found = _read_source(local, inputs=inputs, out=out, findings=findings, progress=progress)
+    slices = _chosen(found.slices, inputs, findings)
     slices, manifest, facts = _tables(slices, pseudonyms, findings)
     _write_findings(out, findings)
     _require_both(slices, source, out, findings)
-    used = set(manifest["slice_id"])
-    _remove_strangers(out, used)
-    masks = {unit.mask.path for unit in units if unit.mask is not None}
-    masks |= {file.path for file in files if file.mask_of is not None}
-    record = IngestRecord(
-        files_found=len(files) - len(masks),
-        masks_found=len(masks),
-        files_skipped=listing.skipped,
-        slices_read=decoded,
-        slices_used=len(manifest),
-        subjects_known=bool(manifest["subject_known"].all()),
-        exact_duplicates=int(manifest["sha256"].duplicated().sum()),
-        near_duplicate_pairs=sum(used.issuperset(pair) for pair in near),
-        unsettled=sum(row["rule"] in workers.UNSETTLED for row in findings.rows),
-        inputs=inputs,
-    )
-    write_table(out.facts, facts)
-    write_record(out.ingest_json, record)
-    write_table(out.manifest, manifest)  # last: where the manifest stands, everything stands
-    out.unfinished.unlink()
+    record = _record_of(found, manifest, inputs, findings)
+    _write_dataset(out, manifest=manifest, facts=facts, record=record)
     return record
 
 
@@ -129,6 +104,33 @@ def _on_this_machine(source: str | Path, out: RunDir, progress: Progress | None)
         shutil.rmtree(out.scratch, ignore_errors=True)
         raise
     shutil.rmtree(out.scratch, ignore_errors=True)
+
+
+def _read_source(
+    local: Path, *, inputs: IngestInputs, out: RunDir, findings: Findings, progress: Progress | None
+) -> _Found:
+    """List the files, find what makes a scan, decode its slices into `out`, and link copies and patients to groups."""
+    labels = inputs.config.labels
+    listing = sources.list_source(local, layout=labels.layout, column=labels.column, scratch=out.scratch / "unpacked")
+    files = _described(listing, inputs, findings)
+    units = find_units(
+        files, slices_of=read_slice_index(local), attribute=labels.dicom_attribute or None, findings=findings
+    )
+    features = out.scratch / "features"
+    slices, decoded = _read_all(
+        units=units, out=out, config=inputs.config, features=features, findings=findings, progress=progress
+    )
+    slices, near = linking.link(slices, _on_disk(features), seed=inputs.seed, findings=findings)
+    masks = {unit.mask.path for unit in units if unit.mask is not None}
+    masks |= {file.path for file in files if file.mask_of is not None}
+    return _Found(
+        slices=slices,
+        near=near,
+        files=len(files) - len(masks),
+        masks=len(masks),
+        skipped=listing.skipped,
+        decoded=decoded,
+    )
 
 
 def _described(listing: Listing, inputs: IngestInputs, findings: Findings) -> list[SourceFile]:
@@ -187,6 +189,17 @@ def _on_disk(features: Path) -> NDArray[np.float16]:
     return flat.reshape(-1, duplicates.FEATURES)
 
 
+def _chosen(slices: Sequence[Slice], inputs: IngestInputs, findings: Findings) -> list[Slice]:
+    """The slices that the configuration takes: without what wants a look, heights matched between the diagnoses."""
+    config, chosen = inputs.config, list(slices)
+    if not config.keep_review:
+        chosen = _reviewed(chosen, findings)
+    if config.match_position:
+        rng = np.random.default_rng(inputs.seed)
+        chosen = linking.match_positions(chosen, width=config.position_bin, rng=rng, findings=findings)
+    return chosen
+
+
 def _reviewed(slices: Sequence[Slice], findings: Findings) -> list[Slice]:
     """Without the slices that a person should look at first, which are left out for that."""
     for s in slices:
@@ -241,6 +254,31 @@ def _require_both(slices: Sequence[Slice], source: str | Path, out: RunDir, find
         out_of_it = f"{len(kept_out)} were kept out, {why}{rest}" if kept_out else "none was kept out"
         detail = f"{where} gives {len(slices)} slices, none of them {missing[0]}; {wanted}; {out_of_it}"
     raise ContractError([Violation("source", "no_slices" if not slices else "one_diagnosis", detail)])
+
+
+def _record_of(found: _Found, manifest: pd.DataFrame, inputs: IngestInputs, findings: Findings) -> IngestRecord:
+    used = set(manifest["slice_id"])
+    return IngestRecord(
+        files_found=found.files,
+        masks_found=found.masks,
+        files_skipped=found.skipped,
+        slices_read=found.decoded,
+        slices_used=len(manifest),
+        subjects_known=bool(manifest["subject_known"].all()),
+        exact_duplicates=int(manifest["sha256"].duplicated().sum()),
+        near_duplicate_pairs=sum(used.issuperset(pair) for pair in found.near),
+        unsettled=sum(row["rule"] in workers.UNSETTLED for row in findings.rows),
+        inputs=inputs,
+    )
+
+
+def _write_dataset(out: RunDir, *, manifest: pd.DataFrame, facts: pd.DataFrame, record: IngestRecord) -> None:
+    """Write the tables beside the slices, which are there already, and mark the dataset as whole."""
+    _remove_strangers(out, set(manifest["slice_id"]))
+    write_table(out.facts, facts)
+    write_record(out.ingest_json, record)
+    write_table(out.manifest, manifest)  # last: where the manifest stands, everything stands
+    out.unfinished.unlink()
 
 
 def _remove_strangers(out: RunDir, slice_ids: set[str]) -> None:
