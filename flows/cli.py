@@ -44,7 +44,7 @@ class Layout(StrEnum):
 SOURCE_HELP = "A folder, a .csv or .parquet table, a zip or tar archive, s3://bucket/..., dicomweb+http://..."
 Source = Annotated[str, typer.Argument(help=SOURCE_HELP)]
 KeyFile = Annotated[
-    Path | None, typer.Option(help="Names subjects by this key, in place of numbers; see --new-key of ingest.")
+    Path | None, typer.Option(help="Names subjects by this key, in place of numbers; see --new-key of deidentify.")
 ]
 
 Truncation = Annotated[float, typer.Option(min=0.01, max=1.0, help="Below 1: less variety, more typical images.")]
