@@ -36,7 +36,7 @@ def augment_mri(
     TrainingFailed; what was finished by then stays and `resume` goes on from it.
     """
     root = dated(out)
-    open_run(source=source, root=root, preset=preset, seed=seed, config=config, resume=resume)
+    record = open_run(source=source, root=root, preset=preset, seed=seed, config=config, resume=resume)
     if source == DEMO:
         tasks.phantoms_task(root, root / "phantoms")
         source = str(root / "phantoms")
@@ -45,6 +45,8 @@ def augment_mri(
     tasks.normalise_task(root)
     tasks.audit_task(root)
     for fold in folds:
+        if record.config.synthesis.strategy != "per_class":
+            tasks.train_joint_task(root, fold)
         for diagnosis in DIAGNOSES:
             tasks.train_task(root, fold, diagnosis)
             tasks.sample_task(root, fold, diagnosis)

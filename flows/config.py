@@ -7,9 +7,11 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import metadata, resources
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from data_contracts.manifest import DIAGNOSES
 from pipeline.evidence.shortcuts import ShortcutConfig
 from pipeline.evidence.utility import UtilityConfig
 from pipeline.scans.inputs import IngestConfig
@@ -46,6 +48,26 @@ class PhantomsConfig(BaseModel):
     subjects: int = Field(60, ge=8)
 
 
+class SynthesisConfig(BaseModel):
+    """How the GANs of the diagnoses hang together, at an equal number of images shown in all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    # per_class: one for each diagnosis; joint: one for all, the diagnosis among its conditions; finetune: a joint one,
+    # then a copy for each diagnosis goes on with that one's slices alone
+    strategy: Literal["per_class", "joint", "finetune"] = "per_class"
+    joint_share: float = Field(0.5, gt=0, lt=1)  # of all images, of finetune: shown to the joint one
+
+    @property
+    def joint_budget(self) -> float:
+        """Of the joint GAN, as a multiple of what one diagnosis has."""
+        return len(DIAGNOSES) * (self.joint_share if self.strategy == "finetune" else 1.0)
+
+    @property
+    def copy_budget(self) -> float:
+        """Where a copy of it ends, as such a multiple: the joint training counts."""
+        return self.joint_budget + 1 - self.joint_share
+
+
 class StudyConfig(BaseModel):
     """Everything that decides a study's numbers, with the seed and the source."""
 
@@ -53,6 +75,7 @@ class StudyConfig(BaseModel):
     ingest: IngestConfig = IngestConfig()
     split: SplitConfig = SplitConfig()
     normalise: NormaliseConfig = NormaliseConfig()
+    synthesis: SynthesisConfig = SynthesisConfig()
     gan: GanConfig = GanConfig()
     shortcuts: ShortcutConfig = ShortcutConfig()
     fidelity: FidelityConfig = FidelityConfig()

@@ -12,6 +12,7 @@ from torch import nn
 from data_contracts.manifest import DIAGNOSES
 from flows.config import ConfigError, StudyConfig, require_free
 from flows.progress import Update
+from flows.watch import make_ruler, training_set
 from pipeline.compute import best_compute
 from pipeline.formats.film import FilmError, require_writable, write_film
 from pipeline.formats.raster import read_png, to_uint8
@@ -20,6 +21,7 @@ from pipeline.run_dir import RunDir, write_record
 from pipeline.scans.normalise import apply, fit, measure_all
 from pipeline.synthesis import model_dir
 from pipeline.synthesis.sample import draw, fingerprint, parse_counts, parse_seeds, walk
+from pipeline.synthesis.training import train
 
 MOST_FRAMES = 20_000  # of a walk: ten minutes at 30 a second
 FILM_FPS = 4  # of a training: slow enough to look at each tick
@@ -48,16 +50,14 @@ def train_model(
     measured = measure_all(source, list(chosen["slice_id"]), config.normalise, spacings=spacings)
     normalisation = fit(measured)
     write_record(fitted, normalisation)
-    return model_dir.train(
+    return train(
         folder=out,
-        images=np.stack([apply(one, normalisation) for one in measured]),
-        positions=chosen["position"].to_numpy(float),
-        n_subjects=chosen["group"].nunique(),
-        diagnosis=diagnosis,
+        data=training_set(np.stack([apply(one, normalisation) for one in measured]), chosen),
         config=config.gan,
         seed=seed,
         compute=best_compute(),
         progress=progress,
+        make_ruler=make_ruler(k=config.fidelity.k),
     )
 
 
@@ -164,8 +164,10 @@ def interpolate_model(
     if total > MOST_FRAMES:
         raise ConfigError(f"the film would have {total:,} frames, at most {MOST_FRAMES:,}; name fewer seeds or steps")
     generator, trained = model_dir.load_generator(model)
-    if condition is not None and condition >= len(trained.condition_counts):
-        raise ConfigError(f"the model has conditions 0 to {len(trained.condition_counts) - 1}, not {condition}")
+    there = [c for c, n in enumerate(trained.condition_counts) if n]
+    if condition is not None and condition not in there:
+        known = "; ".join(f"{c} ({trained.conditions.describe(c)})" for c in there)
+        raise ConfigError(f"the model has no condition {condition}; it has {known}")
     frames = []
     for image in walk(
         generator, trained, seeds=numbers, steps=steps, truncation=truncation, condition=condition, loop=loop

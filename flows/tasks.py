@@ -24,6 +24,7 @@ from flows import pictures, progress
 from flows.config import RunRecord
 from flows.report import write_report
 from flows.summary import summarise
+from flows.watch import make_ruler, training_set
 from pipeline.compute import best_compute
 from pipeline.evidence import fidelity, memorisation, utility
 from pipeline.evidence.features import RandomFeatures, standardise
@@ -38,7 +39,9 @@ from pipeline.scans.phantom import write_phantoms
 from pipeline.scans.split import split
 from pipeline.synthesis import model_dir
 from pipeline.synthesis.gan import TrainingFailed
+from pipeline.synthesis.model_dir import JOINT
 from pipeline.synthesis.sample import sample
+from pipeline.synthesis.training import train
 
 MOST_DRAWN = 4  # times the images wanted: where so many were refused, a shortfall is accepted
 
@@ -142,27 +145,64 @@ def audit_task(root: Path) -> None:
     write_json(path, [one.model_dump(mode="json") for one in scores])
 
 
+@task(name="train joint", cache_policy=NO_CACHE)
+def train_joint_task(root: Path, fold: int) -> None:
+    """Train the GAN of all diagnoses on one fold's training part."""
+    run = RunDir(root)
+    if model_dir.config_path(run.model(fold, JOINT)).exists():
+        return
+    budget = _record(run).config.synthesis.joint_budget
+    with progress.stage(f"Train the joint GAN, fold {fold}", "images") as update:
+        _train(run, fold, run.model(fold, JOINT), budget=budget, update=update)
+
+
 @task(name="train", cache_policy=NO_CACHE)
 def train_task(root: Path, fold: int, diagnosis: str) -> None:
-    """Train the GAN of one diagnosis on one fold's training part."""
+    """Train the GAN of one diagnosis on one fold's training part, or make it from the joint one."""
     run = RunDir(root)
-    if model_dir.config_path(run.model(fold, diagnosis)).exists():
+    folder, joint = run.model(fold, diagnosis), run.model(fold, JOINT)
+    if model_dir.config_path(folder).exists():
         return
+    synthesis = _record(run).config.synthesis
+    if synthesis.strategy == "joint":
+        model_dir.derive(joint, folder, diagnosis=diagnosis)
+        return
+    with progress.stage(f"Train the {diagnosis} GAN, fold {fold}", "images") as update:
+        if synthesis.strategy == "per_class":
+            _train(run, fold, folder, budget=1.0, update=update, only=diagnosis)
+        else:
+            _train(run, fold, folder, budget=synthesis.copy_budget, update=update, diagnosis=diagnosis, start=joint)
+
+
+def _train(
+    run: RunDir,
+    fold: int,
+    folder: Path,
+    *,
+    budget: float,
+    update: progress.Update,
+    only: str | None = None,
+    diagnosis: str | None = None,
+    start: Path | None = None,
+) -> None:
+    """Train on a fold's training part, of `only` one diagnosis where that is named; the rest as `training.train`.
+
+    budget: as a multiple of that in the config.
+    """
     record = _record(run)
     manifest = pd.read_parquet(run.manifest)
-    rows = _rows(manifest, _fold(run, fold).train, diagnosis)
-    with progress.stage(f"Train the {diagnosis} GAN, fold {fold}", "images") as update:
-        model_dir.train(
-            folder=run.model(fold, diagnosis),
-            images=np.load(run.normalised(fold), mmap_mode="r")[rows],
-            positions=manifest.loc[rows, "position"].to_numpy(float),
-            n_subjects=manifest.loc[rows, "group"].nunique(),
-            diagnosis=diagnosis,
-            config=record.config.gan,
-            seed=_seed(record.seed, "gan", fold, diagnosis),
-            compute=best_compute(),
-            progress=update,
-        )
+    rows = _rows(manifest, _fold(run, fold).train, only)
+    train(
+        folder=folder,
+        data=training_set(np.load(run.normalised(fold), mmap_mode="r")[rows], manifest[rows]),
+        config=record.config.gan.with_budget(budget),
+        seed=_seed(record.seed, "gan", fold, only or JOINT),
+        compute=best_compute(),
+        progress=update,
+        make_ruler=make_ruler(k=record.config.fidelity.k),
+        diagnosis=diagnosis,
+        start=start,
+    )
 
 
 def _score_path(run: RunDir, name: str, fold: int, diagnosis: str) -> Path:

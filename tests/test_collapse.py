@@ -12,13 +12,11 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from pipeline.evidence import memorisation
-from pipeline.evidence.features import RandomFeatures, standardise
-from pipeline.evidence.fidelity import metric_set
+from flows.watch import make_ruler
 from pipeline.scans.phantom import PhantomConfig, phantom
 from pipeline.synthesis import health as looks
 from pipeline.synthesis.collapse import Watch, WatchConfig, after_alarm, faults, poverty
-from pipeline.synthesis.health import Health, Logits, Measured, Ruler, accuracy, measure, reference
+from pipeline.synthesis.health import Health, Logits, Measured, accuracy, measure, reference
 from pipeline.synthesis.variety import ms_ssim, pixel_distances, variety
 
 SIDE, SUBJECTS, SLICES = 32, 40, 5
@@ -36,29 +34,11 @@ def heads(seed):
     return np.concatenate(found)[:, None].astype(np.float32), [f"s{i // SLICES}" for i in range(SUBJECTS * SLICES)]
 
 
-def ruler_of(training, groups):
-    """What flows hand in: the judge's own measures."""
-    network = RandomFeatures()
-    features = network.extract(training)
-    threshold = memorisation.near_copy_threshold(training, groups)
-
-    def compare(*, candidate, training):
-        return metric_set(
-            candidate=candidate, training=training, k=min(5, len(candidate) - 1), rng=np.random.default_rng(0)
-        )
-
-    def near_copies(images):
-        distances, _ = memorisation.nearest(images, training, training_groups=groups)
-        return memorisation.near_copies(distances, threshold=threshold)
-
-    return Ruler(lambda images: standardise(network.extract(images), reference=features), compare, near_copies)
-
-
 @pytest.fixture(scope="module")
 def real():
     """Ruler and reference of the phantoms' training part, with 40 held-out slices of 8 other subjects."""
     training, groups = heads(0)
-    ruler = ruler_of(training, groups)
+    ruler = make_ruler(k=5)(training, groups)
     rng = np.random.default_rng(0)
     held_out = heads(1)[0][:40]
     return ruler, reference(
@@ -396,7 +376,7 @@ def test_kernel_distance_is_to_held_out_images_where_there_are_enough(real):
 
 def test_ten_images_of_two_subjects_can_be_watched():
     training, groups = heads(0)[0][:10], ["a"] * 5 + ["b"] * 5
-    ruler = replace(ruler_of(*heads(0)), near_copies=lambda images: np.zeros(len(images), bool))
+    ruler = replace(make_ruler(k=5)(*heads(0)), near_copies=lambda images: np.zeros(len(images), bool))
     small = reference(training=training, groups=groups, held_out=None, ruler=ruler, rng=np.random.default_rng(0))
     assert small.n == 5
     frozen = measure(images_seen=1, samples=collapsed_samples(0, 1), reference=small, ruler=ruler)
@@ -439,7 +419,7 @@ def test_half_of_the_real_patients_look_healthy_to_the_other_half_and_a_few_of_t
     one, other = patients[::2], patients[1::2]
     training, new = (np.stack([s for p in half for s in p])[:, None] for half in (one, other))
     groups = [f"p{i}" for i, p in enumerate(one) for _ in p]
-    ruler = ruler_of(training, groups)
+    ruler = make_ruler(k=5)(training, groups)
     against = reference(training=training, groups=groups, held_out=None, ruler=ruler, rng=np.random.default_rng(0))
     assert len(new) >= against.n
     rng = np.random.default_rng(0)

@@ -52,9 +52,22 @@ def _data(n: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.rand(n, 1, 16, 16, generator=rng) * 2 - 1, torch.randint(2, (n,), generator=rng)
 
 
-def _train(state: gan.State, config: GanConfig = CONFIG) -> gan.State:
+def _ticks(state: gan.State, config: GanConfig = CONFIG) -> list[gan.Tick]:
     images, conditions = _data()
-    gan.train(state, images=images, conditions=conditions, config=config, compute=PLAIN, on_tick=lambda _: None)
+    ticks: list[gan.Tick] = []
+    gan.train(
+        state,
+        images=images,
+        conditions=conditions,
+        config=config,
+        compute=PLAIN,
+        on_tick=lambda _, tick: ticks.append(tick),
+    )
+    return ticks
+
+
+def _train(state: gan.State, config: GanConfig = CONFIG) -> gan.State:
+    _ticks(state, config)
     return state
 
 
@@ -62,7 +75,7 @@ def _captured_when_killed(at: int, config: GanConfig) -> dict[str, object]:
     images, conditions = _data()
     captured: list[dict[str, object]] = []
 
-    def on_tick(state: gan.State) -> None:
+    def on_tick(state: gan.State, _tick: gan.Tick) -> None:
         if state.images_seen == at:
             captured.append(copy.deepcopy(gan.capture(state)))
             raise KeyboardInterrupt
@@ -117,13 +130,14 @@ def test_same_seed_same_weights_and_the_global_generator_is_left_alone() -> None
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_resumed_training_equals_one_that_never_stopped_bit_for_bit(name: str) -> None:
     config = _variant(name)
-    whole = _train(_state(config=config), config)
+    whole = _state(config=config)
+    ticks = _ticks(whole, config)
     captured = _captured_when_killed(at=32, config=config)
     resumed = _state(seed=99, config=config)  # everything that matters comes from the captured state
     gan.restore(resumed, captured)
-    _train(resumed, config)
+    assert _ticks(resumed, config) == ticks[1:]
     assert torch.equal(_weights(whole), _weights(resumed))
-    assert (whole.curve, whole.strength, whole.realness) == (resumed.curve, resumed.strength, resumed.realness)
+    assert (whole.strength, whole.realness) == (resumed.strength, resumed.realness)
     first, second = whole.generator_optimiser.state_dict(), resumed.generator_optimiser.state_dict()
     assert all(torch.equal(v, second["state"][i][k]) for i, kept in first["state"].items() for k, v in kept.items())
 
@@ -149,12 +163,20 @@ def test_the_default_recipe_is_that_of_the_studies_in_docs() -> None:
     rng = torch.Generator().manual_seed(1)
     images, conditions = torch.rand(20, 1, 32, 32, generator=rng) * 2 - 1, torch.randint(3, (20,), generator=rng)
     state = _state(seed=5, config=config)
-    gan.train(state, images=images, conditions=conditions, config=config, compute=PLAIN, on_tick=lambda _: None)
+    ticks: list[gan.Tick] = []
+    gan.train(
+        state,
+        images=images,
+        conditions=conditions,
+        config=config,
+        compute=PLAIN,
+        on_tick=lambda _, tick: ticks.append(tick),
+    )
     assert _magnitude(state.generator) == pytest.approx(18445.2963, rel=2e-6)
     assert _magnitude(state.discriminator) == pytest.approx(6107.3353, rel=2e-6)
     assert _magnitude(state.generator_ema) == pytest.approx(18446.2895, rel=2e-6)
-    assert state.curve[0].generator_loss == pytest.approx(0.762993, abs=2e-5)
-    assert state.curve[0].discriminator_loss == pytest.approx(0.671817, abs=2e-5)
+    assert ticks[0].generator_loss == pytest.approx(0.762993, abs=2e-5)
+    assert ticks[0].discriminator_loss == pytest.approx(0.671817, abs=2e-5)
 
 
 def _moves(config: GanConfig) -> tuple[list[int], list[int]]:
@@ -260,7 +282,7 @@ def test_without_strength_the_discriminator_sees_images_as_they_are() -> None:
 
 def test_strength_follows_overfitting() -> None:
     # a dozen images of noise are soon known by heart; a discriminator that does not move cannot know them
-    states = []
+    states, ticks = [], []
     for rate in (5e-3, 1e-9):
         config = CONFIG.model_copy(
             update={
@@ -272,11 +294,12 @@ def test_strength_follows_overfitting() -> None:
                 "generator_optimiser": OptimiserConfig(learning_rate=1e-9),
             }
         )
-        states.append(_train(_state(config=config), config))
+        states.append(_state(config=config))
+        ticks.append(_ticks(states[-1], config))
     sure, idle = states
     assert sure.realness > 0.7
     assert sure.strength > 0.5
-    assert sure.curve[-1].augmentation_strength == sure.strength
+    assert ticks[0][-1].augmentation_strength == sure.strength
     assert idle.strength < 0.3
 
 
@@ -314,7 +337,8 @@ def test_a_tick_may_put_an_earlier_state_back_or_end_the_training() -> None:
     kept: list[dict[str, object]] = []
     ticks: list[int] = []
 
-    def on_tick(state: gan.State) -> bool:
+    def on_tick(state: gan.State, tick: gan.Tick) -> bool:
+        assert tick.images_seen == state.images_seen
         ticks.append(state.images_seen)
         if len(ticks) == 1:
             kept.append(copy.deepcopy(gan.capture(state)))
@@ -326,12 +350,11 @@ def test_a_tick_may_put_an_earlier_state_back_or_end_the_training() -> None:
     state = _state(config=config)
     gan.train(state, images=images, conditions=conditions, config=config, compute=PLAIN, on_tick=on_tick)
     assert ticks == [32, 64, 64]
-    assert [tick.images_seen for tick in state.curve] == [32, 64]
 
 
 def test_blur_fades_to_none_at_its_share_of_the_budget() -> None:
-    config = CONFIG.model_copy(update={"images": 1000, "blur": 0.1, "blur_until": 0.5})
-    sigmas = [gan.blur_sigma(seen, size=64, config=config) for seen in (0, 250, 500, 900)]
+    config = CONFIG.model_copy(update={"blur": 0.1, "blur_until": 0.5})
+    sigmas = [gan.blur_sigma(spent, size=64, config=config) for spent in (0, 0.25, 0.5, 0.9)]
     assert sigmas == pytest.approx([6.4, 3.2, 0.0, 0.0])
 
 
@@ -362,7 +385,7 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_says_at_which_step() -
         gan.train(state, images=images, conditions=conditions, config=CONFIG, compute=PLAIN, on_tick=_never)
 
 
-def _never(_state: gan.State) -> None:
+def _never(_state: gan.State, _tick: gan.Tick) -> None:
     raise AssertionError("a broken state must not be kept")
 
 
@@ -385,8 +408,34 @@ def test_the_generator_learns_where_the_bright_square_is() -> None:
     images[:, :, 4:12, 4:12] = 0.8
     state = _state(config=config)
     conditions = torch.zeros(16, dtype=torch.int64)
-    gan.train(state, images=images, conditions=conditions, config=config, compute=PLAIN, on_tick=lambda _: None)
+    gan.train(state, images=images, conditions=conditions, config=config, compute=PLAIN, on_tick=lambda *_: None)
     with torch.no_grad():
         mean = state.generator_ema(torch.randn(32, 8), torch.zeros(32, dtype=torch.int64)).mean(0)[0]
     assert mean[5:11, 5:11].mean() > 0.3
     assert mean[0].mean() < -0.7
+
+
+def test_minutes_end_a_training_too_and_count_on_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 100_000, 10))  # every step takes ten seconds
+    monkeypatch.setattr(gan.time, "monotonic", lambda: float(next(clock)))
+    config = CONFIG.model_copy(update={"images": 10_000, "minutes": 1.0})
+    state = _state()
+    assert [tick.images_seen for tick in _ticks(state, config)] == [32, 48]  # six steps of eight
+    assert (state.seconds, gan.progress(state, config)) == (60.0, 1.0)
+    earlier = _state()
+    earlier.seconds = 30.0
+    assert _ticks(earlier, config)[-1].images_seen == 24
+    few = _state()
+    _ticks(few, config.model_copy(update={"images": 16}))  # and images as before
+    assert few.images_seen == 16
+
+
+def test_the_discriminator_is_asked_without_dropout_and_without_chance() -> None:
+    config = _variant("dropout")
+    state, (images, conditions) = _train(_state(config=config), config), _data()
+    before = state.rng.get_state()
+    once, again = (gan.discriminate(state, images, conditions, config=config, compute=PLAIN) for _ in range(2))
+    assert torch.equal(once, again)
+    assert once.shape == (12,)
+    assert torch.equal(before, state.rng.get_state())
+    assert state.discriminator.training  # and goes on as it was

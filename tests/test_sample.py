@@ -19,11 +19,12 @@ from pipeline.compute import PLAIN
 from pipeline.formats.film import write_film
 from pipeline.formats.raster import from_uint8, read_png, to_uint8, write_png
 from pipeline.formats.synthetic import read_synthetic
-from pipeline.synthesis import model_dir
+from pipeline.synthesis import model_dir, training
 from pipeline.synthesis import sample as sampling
 from pipeline.synthesis.gan import GanConfig
 from pipeline.synthesis.model_dir import ModelError, TrainedGan
 from pipeline.synthesis.sample import encode, fingerprint, parse_counts, parse_seeds, sample, slerp, walk
+from pipeline.synthesis.training import TrainingSet
 
 CONFIG = GanConfig(images=48, batch_size=8, tick=16, position_bins=2)
 Model = tuple[nn.Module, TrainedGan]
@@ -35,16 +36,20 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     for seed, diagnosis in enumerate(("no_tumour", "tumour")):
         rng = np.random.default_rng(seed)
-        model_dir.train(
+        training.train(
             folder=folder / diagnosis,
-            images=rng.uniform(-1, 1, (12, 1, 16, 16)).astype(np.float32),
-            positions=np.linspace(0.3, 0.7, 12),
-            n_subjects=4,
-            diagnosis=diagnosis,
+            data=TrainingSet(
+                images=rng.uniform(-1, 1, (16, 1, 16, 16)).astype(np.float32),
+                groups=[f"s{i // 4}" for i in range(16)],
+                diagnoses=[diagnosis] * 16,
+                positions=np.linspace(0.3, 0.7, 16),
+                sequences=["flair"] * 16,
+                planes=["axial"] * 16,
+            ),
             config=CONFIG,
             seed=seed,
             compute=PLAIN,
-            progress=lambda done, total: None,
+            progress=lambda done, total, said: None,
         )
     return folder
 

@@ -44,6 +44,7 @@ class WatchConfig(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    on: bool = True
     # share of the budget in which nothing is an alarm: the averaged generator still holds its random start
     grace: float = Field(0.1, ge=0, le=1)
     # share of the budget from which samples must vary: the slowest training that ended well began to at 0.65

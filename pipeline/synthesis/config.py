@@ -3,16 +3,18 @@
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.synthesis import augment, batches, losses
+from pipeline.synthesis.collapse import WatchConfig
 from pipeline.synthesis.networks import NetworkConfig
 from pipeline.synthesis.networks.lean import LeanConfig
 from pipeline.synthesis.optimisers import OptimiserConfig
 
 
 class GanConfig(BaseModel):
-    """One training. `images` is its budget in real images shown to the discriminator."""
+    """One training. `images` is its budget in real images shown to the discriminator; going back starts none anew."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     images: int = Field(50_000, ge=1)
+    minutes: float | None = Field(None, gt=0)  # ends a training that is not through by then; resuming counts on
     batch_size: int = Field(16, ge=2)
     network: NetworkConfig = LeanConfig()  # its image size and conditions are replaced by the images' (`for_images`)
     loss: losses.LossName = "relativistic"
@@ -37,6 +39,8 @@ class GanConfig(BaseModel):
     blur_until: float = Field(0.5, gt=0, le=1)
     position_bins: int = Field(3, ge=1)  # conditions by height in the head, where heights are known
     augmentation: augment.AugmentConfig = augment.AugmentConfig()
+    held_out: float = Field(0.1, ge=0, le=0.5)  # share of the images that the collapse watch alone sees (`watching`)
+    watch: WatchConfig = WatchConfig()
 
     @field_validator("network", mode="before")
     @classmethod
@@ -49,6 +53,11 @@ class GanConfig(BaseModel):
         if self.real_label < 1 and not losses.LOSSES[self.loss].has_labels:
             raise ValueError(f"real_label = {self.real_label} needs a loss with labels, and {self.loss} has none")
         return self
+
+    def with_budget(self, factor: float) -> "GanConfig":
+        """The same training, so many times as long."""
+        minutes = None if self.minutes is None else factor * self.minutes
+        return self.model_copy(update={"images": round(factor * self.images), "minutes": minutes})
 
     def for_images(self, *, image_size: int, conditions: int) -> "GanConfig":
         """The same training, its network as large as the images and with their conditions.

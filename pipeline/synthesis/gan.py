@@ -8,9 +8,10 @@ losses stand in `losses`, what makes up a batch in `batches`. "Fake" is the pape
 
 import copy
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -30,8 +31,10 @@ __all__ = [  # GanConfig and Tick come from beside
     "TrainingFailed",
     "blur_sigma",
     "capture",
+    "discriminate",
     "hold_back",
     "new_state",
+    "progress",
     "restore",
     "train",
     "train_step",
@@ -39,8 +42,9 @@ __all__ = [  # GanConfig and Tick come from beside
 ]
 
 STATEFUL: Final = ("generator", "discriminator", "generator_ema", "generator_optimiser", "discriminator_optimiser")
-NUMBERS: Final = ("seed", "strength", "realness", "images_seen")
+NUMBERS: Final = ("seed", "strength", "realness", "images_seen", "seconds")
 REMEMBERED: Final = 4  # batches over which overfitting is averaged (ADA, section 3.1)
+EVALUATED: Final = 64  # images judged at once outside of a training step
 
 
 class TrainingFailed(Exception):
@@ -61,7 +65,7 @@ class State:
     strength: float  # of augmentation
     realness: float = 0.0  # running mean sign of what the discriminator says of real images; 1 is overfitting
     images_seen: int = 0
-    curve: list[Tick] = field(default_factory=list)
+    seconds: float = 0.0  # spent on it so far, over all its processes, looks at it included
 
 
 def new_state(*, config: GanConfig, seed: int, compute: Compute) -> State:
@@ -175,14 +179,48 @@ def _seen(state: State, images: torch.Tensor, config: GanConfig, compute: Comput
     if state.strength > 0:
         drawn = augment.draw(len(images), config.augmentation, state.rng, strength=state.strength)
         images = augment.apply(images, drawn)
-    sigma = blur_sigma(state.images_seen, size=images.shape[-1], config=config)
     # an alias, so that asking for a gradient never marks the caller's own tensor
-    return compute.put(augment.blur(images, sigma)).view_as(images)
+    return _blurred(state, images, config, compute).view_as(images)
 
 
-def blur_sigma(images_seen: int, *, size: int, config: GanConfig) -> float:
-    """Pixels of blur before the discriminator: from `config.blur` of the side down to none at `config.blur_until`."""
-    return config.blur * size * max(0.0, 1 - images_seen / (config.blur_until * config.images))
+def _blurred(state: State, images: torch.Tensor, config: GanConfig, compute: Compute) -> torch.Tensor:
+    sigma = blur_sigma(progress(state, config), size=images.shape[-1], config=config)
+    return compute.put(augment.blur(images, sigma))
+
+
+@torch.no_grad()
+def discriminate(
+    state: State, images: torch.Tensor, conditions: torch.Tensor, *, config: GanConfig, compute: Compute
+) -> torch.Tensor:
+    """What the discriminator says of images that are blurred as in training, but neither augmented nor dropped out.
+
+    images: float32 (N, 1, H, W) in [-1, 1]; conditions: int64 (N,). Returns logits float32 (N,) on the CPU.
+    """
+    state.discriminator.eval()
+    try:
+        with compute.autocast():
+            pairs = zip(torch.split(images, EVALUATED), torch.split(conditions, EVALUATED), strict=True)
+            found = [
+                state.discriminator(_blurred(state, compute.put(x), config, compute), c.to(compute.device))
+                for x, c in pairs
+            ]
+    finally:
+        state.discriminator.train()
+    return torch.cat(found).float().cpu()
+
+
+def progress(state: State, config: GanConfig) -> float:
+    """Share of the budget that is spent, in images or in minutes, whichever is more; 1 and above is the end."""
+    shown = state.images_seen / config.images
+    return shown if config.minutes is None else max(shown, state.seconds / 60 / config.minutes)
+
+
+def blur_sigma(spent: float, *, size: int, config: GanConfig) -> float:
+    """Pixels of blur before the discriminator: from `config.blur` of the side down to none at `config.blur_until`.
+
+    spent: share of the budget.
+    """
+    return config.blur * size * max(0.0, 1 - spent / config.blur_until)
 
 
 def _adapt(state: State, real_logits: torch.Tensor, fake_logits: torch.Tensor, config: GanConfig) -> None:
@@ -228,9 +266,9 @@ def train(
     conditions: torch.Tensor,
     config: GanConfig,
     compute: Compute,
-    on_tick: Callable[[State], bool | None],
+    on_tick: Callable[[State, Tick], bool | None],
 ) -> None:
-    """Train until `config.images` real images were seen, calling `on_tick` at every tick and at the end.
+    """Train until `config.images` real images were seen or `config.minutes` are over; `on_tick` at ticks and the end.
 
     images: float32 (N, 1, H, W) in [-1, 1], of one training part; conditions: int64 (N,). Half of all images
     are shown mirrored (`mirror`): heads are nearly symmetric, so that doubles the data and leaks nothing that is not
@@ -241,17 +279,19 @@ def train(
     draw = batches.sampler(conditions, sampling=config.sampling, weights=config.condition_weights)
     n = config.batch_size * config.discriminator_steps
     steps: list[Step] = []
-    while state.images_seen < config.images:
+    started = time.monotonic() - state.seconds
+    while progress(state, config) < 1:
         rows = draw(n, state.rng)
         batch = images[rows]
         if config.mirror:
             mirrored = torch.rand(n, generator=state.rng) < 0.5
             batch = torch.where(mirrored[:, None, None, None], batch.flip(3), batch)
         steps.append(train_step(state, images=batch, conditions=conditions[rows], config=config, compute=compute))
-        if state.images_seen % config.tick < n or state.images_seen >= config.images:
-            state.curve.append(_tick(state, steps, config))
+        state.seconds = time.monotonic() - started
+        if state.images_seen % config.tick < n or progress(state, config) >= 1:
+            tick = _tick(state, steps, config)
             steps = []
-            if on_tick(state):
+            if on_tick(state, tick):
                 return
 
 
@@ -286,7 +326,6 @@ def capture(state: State) -> dict[str, object]:
         **{name: getattr(state, name).state_dict() for name in STATEFUL},
         **{name: getattr(state, name) for name in NUMBERS},
         "rng": state.rng.get_state(),
-        "curve": [astuple(tick) for tick in state.curve],
     }
 
 
@@ -297,4 +336,3 @@ def restore(state: State, captured: Mapping[str, Any]) -> None:
     for name in NUMBERS:
         setattr(state, name, captured[name])
     state.rng.set_state(captured["rng"])
-    state.curve[:] = [Tick(*point) for point in captured["curve"]]

@@ -1,26 +1,25 @@
-"""The folder of one trained GAN: weights, how they came about, curves, snapshots, the checkpoint while it trains."""
+"""The folder of one trained GAN: weights, how they came about, curve, snapshots, the checkpoint while it trains."""
 
-import hashlib
 import io
 import os
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
-from pipeline.compute import Compute
-from pipeline.formats.raster import to_uint8, write_png
-from pipeline.run_dir import read_record, whole, write_bytes, write_record, write_table
-from pipeline.synthesis import gan, networks
-from pipeline.synthesis.curve import Tick
+from pipeline.run_dir import read_record, write_bytes, write_record, write_table
+from pipeline.synthesis import networks
+from pipeline.synthesis.collapse import Alarm
+from pipeline.synthesis.conditions import Conditions
+from pipeline.synthesis.config import GanConfig
 
-FEWEST_IMAGES = 8  # below, a discriminator knows each image before the generator has made one
+JOINT: Final = "joint"  # in place of a diagnosis: a GAN of all of them
 
 
 class ModelError(Exception):
@@ -31,14 +30,20 @@ class TrainedGan(BaseModel):
     """`config.json`: all that is needed to rebuild the generator and to say how it came about."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    diagnosis: str
+    diagnosis: str  # or JOINT
     seed: int
-    gan: gan.GanConfig  # its network is that which was trained
-    images_seen: int
-    n_slices: int
-    n_subjects: int
-    position_edges: tuple[float, ...]  # heights between which the conditions lie; empty with one condition
+    gan: GanConfig  # its network is that which was trained
+    conditions: Conditions
     condition_counts: tuple[int, ...]  # training slices of each condition: what sampling draws conditions from
+    n_slices: int  # trained on
+    n_held_out: int  # slices of the training part that the collapse watch alone saw
+    n_subjects: int  # or groups, of those trained on
+    images_seen: int  # where the training ended
+    kept_at: int  # images seen by the generator that was kept: the best one of a watched training, else the last
+    watched: bool
+    best_wrong: int  # of the kept generator: 0 healthy or not watched, 1 poor, 2 at fault
+    alarms: tuple[Alarm, ...]
+    stopped: bool  # by the watch, before its budget was spent
     generator_parameters: int
     discriminator_parameters: int
 
@@ -53,172 +58,96 @@ def config_path(folder: Path) -> Path:
     return folder / "config.json"
 
 
+def checkpoint_path(folder: Path) -> Path:
+    """All that a training is at its last tick; stands while it is not finished."""
+    return folder / "checkpoint" / "state.pt"
+
+
+def healthy_path(folder: Path) -> Path:
+    """The last state that the collapse watch would go back to; in a joint model it stays, to be gone on from."""
+    return folder / "checkpoint" / "healthy.pt"
+
+
+def best_path(folder: Path) -> Path:
+    """The averaged generator of the best tick so far."""
+    return folder / "checkpoint" / "best.safetensors"
+
+
 def _weights(folder: Path) -> Path:
     return folder / "generator.safetensors"
 
 
-def _checkpoint(folder: Path) -> Path:
-    return folder / "checkpoint" / "state.pt"
-
-
-def conditions_from(positions: NDArray[np.float64], bins: int) -> tuple[NDArray[np.int64], tuple[float, ...]]:
-    """Condition of each slice by height: `bins` equally filled intervals; one condition where any height is unknown.
-
-    positions: float (N,) in [0, 1] or NaN. Returns int64 (N,) and the inner edges.
-    """
-    if bins == 1 or np.isnan(positions).any():
-        return np.zeros(len(positions), np.int64), ()
-    edges = np.unique(np.quantile(positions, np.linspace(0, 1, bins + 1)[1:-1]))
-    return np.searchsorted(edges, positions, side="right").astype(np.int64), tuple(edges.tolist())
-
-
-def train(
-    *,
-    folder: Path,
-    images: NDArray[np.float32],
-    positions: NDArray[np.float64],
-    n_subjects: int,
-    diagnosis: str,
-    config: gan.GanConfig,
-    seed: int,
-    compute: Compute,
-    progress: Callable[[int, int], None],
-) -> TrainedGan:
-    """Train one GAN into `folder`, going on from its checkpoint where one stands there.
-
-    images: float32 (N, 1, S, S) in [-1, 1], real slices of one diagnosis of one training part. A finished folder is
-    returned as it is. Raises ModelError before anything is trained where there are too few images, where the network
-    cannot make such images, and where the checkpoint is damaged or of another training; gan.TrainingFailed where the
-    training cannot go on. The last checkpoint stays where it is.
-    """
-    if config_path(folder).exists():
-        return read_record(config_path(folder), TrainedGan)
-    conditions, edges = conditions_from(positions, config.position_bins)
-    _require_trainable(images, config, conditions=len(edges) + 1)
-    try:
-        config = config.for_images(image_size=images.shape[-1], conditions=len(edges) + 1)
-        state = gan.new_state(config=config, seed=seed, compute=compute)
-    except ValueError as error:
-        raise ModelError(str(error)) from None
-    identity = _identity(config, seed=seed, images=images, conditions=conditions)
-    _resume(state, folder, identity)
-
-    def on_tick(state: gan.State) -> None:
-        _write_snapshot(state, folder, config=config, seed=seed, compute=compute)
-        _save_checkpoint(state, folder, identity)
-        progress(min(state.images_seen, config.images), config.images)
-
-    gan.train(
-        state,
-        images=torch.from_numpy(images),
-        conditions=torch.from_numpy(conditions),
-        config=config,
-        compute=compute,
-        on_tick=on_tick,
-    )
-    trained = TrainedGan(
-        diagnosis=diagnosis,
-        seed=seed,
-        gan=config,
-        images_seen=state.images_seen,
-        n_slices=len(images),
-        n_subjects=n_subjects,
-        position_edges=edges,
-        condition_counts=tuple(np.bincount(conditions, minlength=len(edges) + 1).tolist()),
-        generator_parameters=sum(p.numel() for p in state.generator.parameters()),
-        discriminator_parameters=sum(p.numel() for p in state.discriminator.parameters()),
-    )
-    _finish(state, folder, trained)
-    return trained
-
-
-def _require_trainable(images: NDArray[np.float32], config: gan.GanConfig, *, conditions: int) -> None:
-    """Raise ModelError where these images cannot be trained on with any network."""
-    if len(images) < FEWEST_IMAGES:
-        raise ModelError(f"a GAN needs {FEWEST_IMAGES} images to learn from, and here are {len(images)}; add scans")
-    if images.ndim != 4 or images.shape[1] != 1 or images.shape[2] != images.shape[3]:
-        raise ModelError(f"images are square with one channel, (N, 1, S, S), not {images.shape}")
-    if not np.abs(images).max() <= 1 + 1e-5:  # written so that a number that is not one fails too
-        raise ModelError("images hold values outside [-1, 1] or not finite; normalise them first")
-    if config.condition_weights and len(config.condition_weights) != conditions:
-        raise ModelError(f"condition_weights has {len(config.condition_weights)} entries for {conditions} conditions")
-
-
-def _identity(
-    config: gan.GanConfig, *, seed: int, images: NDArray[np.float32], conditions: NDArray[np.int64]
-) -> dict[str, object]:
-    """What a checkpoint must share with a training that goes on from it, flat, so that a difference has a name."""
-    data = hashlib.sha256(np.ascontiguousarray(images).data)
-    data.update(np.ascontiguousarray(conditions).data)
-    return {"seed": seed, "training images": data.hexdigest(), **_flat("gan", config.model_dump(mode="json"))}
-
-
-def _flat(name: str, value: object) -> dict[str, object]:
-    if isinstance(value, dict):
-        return {path: leaf for key, one in value.items() for path, leaf in _flat(f"{name}.{key}", one).items()}
-    return {name: value}
-
-
-def _resume(state: gan.State, folder: Path, identity: dict[str, object]) -> None:
-    """Put the checkpoint's state back, where there is one. Raises ModelError and leaves a wrong one where it is."""
-    path = _checkpoint(folder)
-    if not path.exists():
-        return
-    advice = "remove the folder it stands in to train this GAN from the start"
-    try:
-        saved = torch.load(path, weights_only=True)
-        other = saved["identity"]
-        differing = sorted(key for key in identity.keys() | other.keys() if identity.get(key) != other.get(key))
-        if not differing:
-            gan.restore(state, saved["state"])
-    except Exception as error:  # torch raises many kinds for a damaged or foreign file
-        raise ModelError(f"the checkpoint {path} is damaged ({type(error).__name__}); {advice}") from error
-    if differing:
-        raise ModelError(f"the checkpoint {path} is of another training: {', '.join(differing)} differ; {advice}")
-
-
-def _save_checkpoint(state: gan.State, folder: Path, identity: dict[str, object]) -> None:
-    """Write the whole state, or leave the checkpoint before it as it is. Raises ModelError where the disk refuses."""
+def write_state(path: Path, content: object) -> None:
+    """Write what torch.load reads with weights_only=True, or leave what stood there as it was. Raises ModelError."""
     buffer = io.BytesIO()
-    torch.save({"identity": identity, "state": gan.capture(state)}, buffer)
-    path = _checkpoint(folder)
+    torch.save(content, buffer)
+    _write(path, buffer.getvalue())
+
+
+def write_generator(path: Path, generator: nn.Module) -> None:
+    """Write a generator's weights, or leave what stood there as it was. Raises ModelError."""
+    _write(path, save({name: tensor.cpu().contiguous() for name, tensor in generator.state_dict().items()}))
+
+
+def _write(path: Path, data: bytes) -> None:
     try:
-        write_bytes(path, buffer.getvalue())
+        write_bytes(path, data)
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else type(error).__name__
         raise ModelError(
-            f"the checkpoint {path} at {state.images_seen} images cannot be written: {why}; "
-            "the one before it is whole, so the training can be gone on with once there is room"
+            f"{path} cannot be written: {why}; the one before it is whole, so the training can be gone on with once "
+            "there is room"
         ) from error
 
 
-@torch.no_grad()
-def _write_snapshot(state: gan.State, folder: Path, *, config: gan.GanConfig, seed: int, compute: Compute) -> None:
-    """Draw the same latents as at every tick, so that pictures compare over time; conditions in turn."""
-    z = torch.randn(config.snapshot_images, config.network.latent_dim, generator=torch.Generator().manual_seed(seed))
-    c = torch.arange(config.snapshot_images) % config.network.conditions
-    pictures = state.generator_ema(z.to(compute.device), c.to(compute.device)).float().cpu().numpy()
-    with whole(folder / "snapshots" / f"{state.images_seen:09d}.png") as part:
-        write_png(part, np.concatenate(list(to_uint8(pictures[:, 0])), axis=1))
+def read_state(path: Path, *, advice: str) -> dict[str, Any]:
+    """What `write_state` wrote. Raises ModelError, with the advice, where it is damaged or another file."""
+    try:
+        content = torch.load(path, weights_only=True)
+        return dict(content)
+    except Exception as error:  # torch raises many kinds for a damaged or foreign file
+        raise ModelError(f"the checkpoint {path} is damaged ({type(error).__name__}); {advice}") from error
 
 
-def _finish(state: gan.State, folder: Path, trained: TrainedGan) -> None:
-    """Write weights and curves, then config.json, then drop the checkpoint, which nothing needs any more."""
-    weights = {name: tensor.cpu().contiguous() for name, tensor in state.generator_ema.state_dict().items()}
-    with whole(_weights(folder)) as part:
-        save_file(weights, part)
-    write_table(folder / "curves.parquet", pd.DataFrame(state.curve))
+def finish(folder: Path, trained: TrainedGan, *, curve: Sequence[dict[str, Any]], keep_state: bool) -> None:
+    """Make the best generator the model's, write curve and then config.json, and drop what nothing needs any more."""
+    write_bytes(_weights(folder), best_path(folder).read_bytes())
+    write_table(folder / "curves.parquet", pd.DataFrame(curve))
     write_record(config_path(folder), trained)
-    _checkpoint(folder).unlink(missing_ok=True)
+    for path in (checkpoint_path(folder), best_path(folder), *([] if keep_state else [healthy_path(folder)])):
+        path.unlink(missing_ok=True)
 
 
-def read_curve(folder: Path) -> list[Tick]:
-    """The training's curve, one point a tick."""
-    return [Tick(*row) for row in pd.read_parquet(folder / "curves.parquet").itertuples(index=False, name=None)]
+def derive(joint: Path, folder: Path, *, diagnosis: str) -> TrainedGan:
+    """Copy a finished joint model into `folder` as the model of one diagnosis: it draws that one's conditions only."""
+    trained = read_record(config_path(joint), TrainedGan)
+    of_diagnosis = trained.conditions.of_diagnosis(diagnosis)
+    counts = tuple(n if c in of_diagnosis else 0 for c, n in enumerate(trained.condition_counts))
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(joint / "snapshots", folder / "snapshots", dirs_exist_ok=True)
+    for path in (_weights(joint), joint / "curves.parquet"):
+        write_bytes(folder / path.name, path.read_bytes())
+    derived = trained.model_copy(update={"diagnosis": diagnosis, "condition_counts": counts})
+    write_record(config_path(folder), derived)
+    return derived
+
+
+def read_curve(folder: Path) -> pd.DataFrame:
+    """The training's curve, one row a tick in the order in which they came, also those that were gone back on.
+
+    Columns: those of `curve.Tick`; attempt (alarms before it); verdict, empty without a watch; and, with one, those of
+    `health.Health.numbers`.
+    """
+    return pd.read_parquet(folder / "curves.parquet")
+
+
+def snapshot_path(folder: Path, *, number: int, images_seen: int) -> Path:
+    """Picture of the fixed latents at a tick; ticks are numbered in the order in which they came."""
+    return folder / "snapshots" / f"{number:05d}-{images_seen:09d}.png"
 
 
 def snapshots(folder: Path) -> Sequence[Path]:
-    """Pictures of the fixed latents, in order of training."""
+    """Pictures of the fixed latents, in the order in which they came."""
     return sorted((folder / "snapshots").glob("*.png"))
 
 

@@ -1,0 +1,295 @@
+"""From real slices to a finished model folder: conditions, what is held out, the training with its watch, the end."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.compute import Compute
+from pipeline.formats.raster import to_uint8, write_png
+from pipeline.run_dir import read_record, whole
+from pipeline.synthesis import conditions, gan, model_dir
+from pipeline.synthesis.curve import Tick
+from pipeline.synthesis.model_dir import JOINT, ModelError, TrainedGan
+from pipeline.synthesis.watching import MakeRuler, Watching, hold_out
+
+FEWEST_IMAGES: Final = 8  # below, a discriminator knows each image before the generator has made one
+Progress = Callable[[int, int, str], None]  # (images seen, budget in images, how it goes)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Real slices of one training part, one entry a slice in each field."""
+
+    images: NDArray[np.float32]  # (N, 1, S, S) in [-1, 1]
+    groups: Sequence[str]  # subjects or duplicate groups
+    diagnoses: Sequence[str]
+    positions: NDArray[np.float64]  # heights in the head in [0, 1], NaN where unknown
+    sequences: Sequence[str]
+    planes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """The slices of a training with their conditions, and which of them the watch alone sees."""
+
+    diagnosis: str
+    images: NDArray[np.float32]
+    groups: list[str]
+    c: NDArray[np.int64]
+    held_out: NDArray[np.bool_]
+    conditions: conditions.Conditions
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Slices trained on of each condition."""
+        return tuple(np.bincount(self.c[~self.held_out], minlength=len(self.conditions.levels)).tolist())
+
+
+def train(
+    *,
+    folder: Path,
+    data: TrainingSet,
+    config: gan.GanConfig,
+    seed: int,
+    compute: Compute,
+    progress: Progress,
+    make_ruler: MakeRuler | None = None,
+    diagnosis: str | None = None,
+    start: Path | None = None,
+) -> TrainedGan:
+    """Train one GAN into `folder`, going on from its checkpoint where one stands there.
+
+    data: of one diagnosis, or of several for a joint GAN that has the diagnosis among its conditions. With `diagnosis`
+    and `start` a copy of the joint model in the folder `start`, of the same data and seed, goes on with the slices of
+    one diagnosis until `config.images`, those of the joint training among them. make_ruler: the measures of the
+    collapse watch; without them, or with `config.watch.on` false, the last generator is kept. A finished folder is
+    returned as it is. Raises ModelError before anything is trained where there are too few images, where the network
+    cannot make such images, and where the checkpoint is damaged or of another training; later where the disk is full;
+    gan.TrainingFailed where the training cannot go on. The last checkpoint stays where it is.
+    """
+    if model_dir.config_path(folder).exists():
+        return read_record(model_dir.config_path(folder), TrainedGan)
+    make_ruler = make_ruler if config.watch.on else None
+    ready = _prepare(data, config=config, seed=seed, watched=make_ruler is not None, diagnosis=diagnosis)
+    training = _begin(folder, ready, config=config, seed=seed, compute=compute, make_ruler=make_ruler, start=start)
+    training.resume()
+    if not training.stopped:
+        gan.train(
+            training.state,
+            images=torch.from_numpy(ready.images[~ready.held_out]),
+            conditions=torch.from_numpy(ready.c[~ready.held_out]),
+            config=training.config,
+            compute=compute,
+            on_tick=lambda _, tick: training.tick(tick, progress),
+        )
+    if ready.diagnosis == JOINT and not model_dir.healthy_path(folder).exists():
+        model_dir.write_state(model_dir.healthy_path(folder), gan.capture(training.state))
+    trained = training.trained()
+    model_dir.finish(folder, trained, curve=training.curve, keep_state=ready.diagnosis == JOINT)
+    return trained
+
+
+def _prepare(data: TrainingSet, *, config: gan.GanConfig, seed: int, watched: bool, diagnosis: str | None) -> _Prepared:
+    """Conditions and held-out groups of all slices, then only those of one diagnosis where one is named.
+
+    So a copy of a joint GAN goes on with the conditions, and without the held-out slices, of the joint training.
+    """
+    named = sorted(set(data.diagnoses))
+    rows = np.flatnonzero([diagnosis in (None, one) for one in data.diagnoses])
+    _require_trainable(data.images[rows])
+    try:
+        fitted, c = conditions.fit(
+            positions=data.positions,
+            sequences=data.sequences,
+            planes=data.planes,
+            diagnoses=data.diagnoses if len(named) > 1 else None,
+            bins=config.position_bins,
+            fewest=FEWEST_IMAGES,
+        )
+    except ValueError as error:
+        raise ModelError(str(error)) from None
+    held_out = np.zeros(len(c), np.bool_)
+    if watched:
+        held_out = hold_out(data.groups, share=config.held_out, rng=np.random.default_rng(seed))
+    if config.condition_weights and len(config.condition_weights) != len(fitted.levels):
+        raise ModelError(
+            f"condition_weights has {len(config.condition_weights)} entries for {len(fitted.levels)} conditions"
+        )
+    return _Prepared(
+        diagnosis=diagnosis or (named[0] if len(named) == 1 else JOINT),
+        images=np.ascontiguousarray(data.images[rows]),
+        groups=[data.groups[i] for i in rows.tolist()],
+        c=c[rows],
+        held_out=held_out[rows],
+        conditions=fitted,
+    )
+
+
+def _require_trainable(images: NDArray[np.float32]) -> None:
+    """Raise ModelError where these images cannot be trained on with any network."""
+    if len(images) < FEWEST_IMAGES:
+        raise ModelError(f"a GAN needs {FEWEST_IMAGES} images to learn from, and here are {len(images)}; add scans")
+    if images.ndim != 4 or images.shape[1] != 1 or images.shape[2] != images.shape[3]:
+        raise ModelError(f"images are square with one channel, (N, 1, S, S), not {images.shape}")
+    if not np.abs(images).max() <= 1 + 1e-5:  # written so that a number that is not one fails too
+        raise ModelError("images hold values outside [-1, 1] or not finite; normalise them first")
+
+
+@dataclass
+class _Training:
+    """One training under way in its folder."""
+
+    folder: Path
+    ready: _Prepared
+    config: gan.GanConfig
+    seed: int
+    compute: Compute
+    state: gan.State
+    watching: Watching | None
+    identity: dict[str, object]
+    curve: list[dict[str, Any]] = field(default_factory=list)  # a row a tick, also of those that were gone back on
+    stopped: bool = False
+    _last: tuple[float, int] = (0.0, 0)  # seconds and images at the tick before, for the speed
+
+    def resume(self) -> None:
+        """Put the checkpoint back, where there is one. Raises ModelError and leaves a wrong one where it is."""
+        path = model_dir.checkpoint_path(self.folder)
+        if not path.exists():
+            return
+        advice = "remove the folder it stands in to train this GAN from the start"
+        saved = model_dir.read_state(path, advice=advice)
+        other = saved.get("identity", {})
+        differing = sorted(k for k in self.identity.keys() | other.keys() if self.identity.get(k) != other.get(k))
+        if differing:
+            raise ModelError(f"the checkpoint {path} is of another training: {', '.join(differing)} differ; {advice}")
+        gan.restore(self.state, saved["state"])
+        self.curve[:] = saved["curve"]
+        self.stopped = saved["stopped"]
+        if self.watching is not None:
+            self.watching.watch.restore(saved["watch"])
+        self._last = (self.state.seconds, self.state.images_seen)
+
+    def tick(self, tick: Tick, progress: Progress) -> bool:
+        """Draw the fixed latents, let the watch look and act, note it all, save; returns whether to end here."""
+        row = asdict(tick) | {"attempt": 0, "verdict": ""}
+        seconds, images = self._last
+        speed = (tick.images_seen - images) / max(self.state.seconds - seconds, 1e-9)
+        self._draw_snapshot(tick)
+        if self.watching is None:
+            model_dir.write_generator(model_dir.best_path(self.folder), self.state.generator_ema)
+        else:
+            row["attempt"] = len(self.watching.watch.alarms)
+            health, decision = self.watching.look(self.state)
+            row |= health.numbers() | {"verdict": decision.verdict}
+            self.stopped = decision.verdict == "stop"
+        self.curve.append(row)
+        self._last = (self.state.seconds, self.state.images_seen)
+        self._save()
+        progress(min(self.state.images_seen, self.config.images), self.config.images, _said(row, speed))
+        return self.stopped
+
+    def trained(self) -> TrainedGan:
+        """The record of the finished training."""
+        best = None if self.watching is None else self.watching.watch.best
+        return TrainedGan(
+            diagnosis=self.ready.diagnosis,
+            seed=self.seed,
+            gan=self.config,
+            conditions=self.ready.conditions,
+            condition_counts=self.ready.counts,
+            n_slices=int((~self.ready.held_out).sum()),
+            n_held_out=int(self.ready.held_out.sum()),
+            n_subjects=len({g for g, held in zip(self.ready.groups, self.ready.held_out, strict=True) if not held}),
+            images_seen=self.curve[-1]["images_seen"],
+            kept_at=self.curve[-1]["images_seen"] if best is None else best.images_seen,
+            watched=self.watching is not None,
+            best_wrong=0 if best is None else best.wrong,
+            alarms=() if self.watching is None else tuple(self.watching.watch.alarms),
+            stopped=self.stopped,
+            generator_parameters=sum(p.numel() for p in self.state.generator.parameters()),
+            discriminator_parameters=sum(p.numel() for p in self.state.discriminator.parameters()),
+        )
+
+    def _save(self) -> None:
+        content = {
+            "identity": self.identity,
+            "state": gan.capture(self.state),
+            "curve": self.curve,
+            "stopped": self.stopped,
+            "watch": None if self.watching is None else self.watching.watch.capture(),
+        }
+        model_dir.write_state(model_dir.checkpoint_path(self.folder), content)
+
+    @torch.no_grad()
+    def _draw_snapshot(self, tick: Tick) -> None:
+        """Draw the same latents as at every tick, so that pictures compare over time; conditions in turn."""
+        n, conditions_there = self.config.snapshot_images, torch.tensor(np.flatnonzero(self.ready.counts))
+        z = torch.randn(n, self.config.network.latent_dim, generator=torch.Generator().manual_seed(self.seed))
+        c = conditions_there[torch.arange(n) % len(conditions_there)]
+        pictures = self.state.generator_ema(z.to(self.compute.device), c.to(self.compute.device)).float().cpu().numpy()
+        path = model_dir.snapshot_path(self.folder, number=len(self.curve), images_seen=tick.images_seen)
+        with whole(path) as part:
+            write_png(part, np.concatenate(list(to_uint8(pictures[:, 0])), axis=1))
+
+
+def _begin(
+    folder: Path,
+    ready: _Prepared,
+    *,
+    config: gan.GanConfig,
+    seed: int,
+    compute: Compute,
+    make_ruler: MakeRuler | None,
+    start: Path | None,
+) -> _Training:
+    """A training at its start, or at that of a copy of a joint one. Raises ModelError where it cannot be."""
+    data = hashlib.sha256(ready.images.data)
+    for more in (ready.c, ready.held_out):
+        data.update(np.ascontiguousarray(more).data)
+    identity: dict[str, object] = {"seed": seed, "training images": data.hexdigest()}
+    watching, joint = None, None
+    if start is not None:
+        path = model_dir.healthy_path(start)
+        joint = model_dir.read_state(path, advice="remove the folder it stands in to train the joint GAN again")
+        identity["start"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        config = config.for_images(image_size=ready.images.shape[-1], conditions=len(ready.conditions.levels))
+        state = gan.new_state(config=config, seed=seed, compute=compute)
+        if make_ruler is not None:
+            watching = Watching(
+                folder=folder,
+                images=ready.images,
+                conditions=ready.c,
+                held_out=ready.held_out,
+                groups=ready.groups,
+                make_ruler=make_ruler,
+                config=config,
+                seed=seed,
+                compute=compute,
+                start=joint,
+            )
+    except ValueError as error:
+        raise ModelError(str(error)) from None
+    identity |= _flat("gan", config.model_dump(mode="json"))
+    if joint is not None:
+        gan.restore(state, joint)
+    return _Training(folder, ready, config, seed, compute, state, watching, identity)
+
+
+def _flat(name: str, value: object) -> dict[str, object]:
+    """Nested keys as one flat table, so that a difference has a name."""
+    if isinstance(value, dict):
+        return {path: leaf for key, one in value.items() for path, leaf in _flat(f"{name}.{key}", one).items()}
+    return {name: value}
+
+
+def _said(row: dict[str, Any], speed: float) -> str:
+    """How it goes, in a few words: losses, speed, and what the watch says."""
+    said = f"loss G {row['generator_loss']:.2f} D {row['discriminator_loss']:.2f}, {speed:.0f} images/s"
+    return f"{said}, {row['verdict']}" if row["verdict"] else said
