@@ -3,11 +3,11 @@
 Every share, accuracy and difference is a fraction in [0, 1] (or [-1, 1]), never a percentage.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Verdict = Literal["gain", "equivalent", "harm", "insufficient_evidence"]
 Arm = Literal["real", "real+classic", "real+classic+duplicates", "real+classic+synthetic", "synthetic_only"]
@@ -116,27 +116,87 @@ class MemorisationScores(Record):
     held_out_real_near_copy_share: float
 
 
+Watched = Literal["healthy", "suspect", "alarm", "stop"]
+AlarmRule = Literal[
+    "repeats", "alike", "uncovered", "fallen", "copies", "discriminator_wins", "discriminator_overfits"
+]  # fmt: skip
+Finite = Annotated[float, Field(allow_inf_nan=False)]  # what was not measured is None, never a NaN
+
+
 class CurvePoint(Record):
-    """One tick of a training run."""
+    """One tick of a training run, in the order in which they happened; the fields from `verdict` on are the watch's.
+
+    Names that end in `_real` are what real slices of the training part reach against other real ones, by the same
+    measure and at the same n: what a perfect generator would get.
+    """
 
     images_seen: int
+    attempt: int = 0  # alarms before this tick; a tick of an earlier attempt may have been gone back on
     generator_loss: float
     discriminator_loss: float
     # share of images on whose origin the discriminator's sign is right; 0.5 is a draw
     discriminator_accuracy: float
+    augmentation_strength: Finite | None = None  # of what the discriminator sees; None in runs that did not note it
+    verdict: Watched | None = None  # suspect: too early to tell, or not yet certain; None where no watch looked
+    coverage: Finite | None = None  # share of real slices that have a generated one near them
+    coverage_real: Finite | None = None
+    recall: Finite | None = None  # share of real slices within reach of the generated ones
+    recall_real: Finite | None = None
+    kid: Finite | None = None  # kernel distance to real slices not learned from, where there are enough; 0 is alike
+    kid_real: Finite | None = None
+    diversity: Finite | None = None  # mean distance of two generated slices, RMS grey value in [0, 2]
+    diversity_real: Finite | None = None
+    dissimilarity: Finite | None = None  # mean of 1 - MS-SSIM of two generated slices; 0 is the same picture
+    dissimilarity_real: Finite | None = None
+    near_copies: Finite | None = None  # share of generated slices too near to a training slice
+    near_copies_real: Finite | None = None
+    # share of each set that the discriminator puts on its right side; held-out: real slices not learned from
+    accuracy_training: Finite | None = None
+    accuracy_synthetic: Finite | None = None
+    accuracy_held_out: Finite | None = None
+
+
+class AlarmReason(Record):
+    """One rule of the collapse watch that was broken: the measured value and the limit that it went beyond.
+
+    Shares of what real slices reach, alarm below the limit: `repeats` nearest distance over mean distance; `alike`
+    distance or dissimilarity of two slices; `uncovered` coverage; `fallen` distance or coverage, the limit set by this
+    training's own best. Shares, alarm above the limit: `copies` near-copies among the generated; `discriminator_wins`
+    its accuracy on the side it knows least (alarm from the limit on); `discriminator_overfits` its accuracy on training
+    slices less that on slices not learned from, less two standard errors.
+    """
+
+    rule: AlarmRule
+    value: float
+    limit: float
+
+
+class Alarm(Record):
+    """The collapse watch found a training at fault at several ticks in a row."""
+
+    images_seen: int
+    reasons: tuple[AlarmReason, ...]
+    # images seen by the healthy state that training went back to; None: there was none, it began anew from another seed
+    return_to: int | None
 
 
 class TrainingRecord(Record):
-    """How one GAN was trained."""
+    """How one GAN was trained, and what the collapse watch saw of it."""
 
     fold: int
     diagnosis: str
     n_slices: int
     n_subjects: int
-    images_seen: int
+    images_seen: int  # where training ended, without ticks that an alarm went back on
     generator_parameters: int
     discriminator_parameters: int
     curve: tuple[CurvePoint, ...]
+    watched: bool = False
+    alarms: tuple[Alarm, ...] = ()  # in order; alarm i ended attempt i
+    stopped: bool = False  # the watch ended the training at its last alarm
+    kept_at: int | None = None  # images seen by the generator that is kept; None: the last one
+    # of the kept one, at its tick: 0 healthy, 1 poor (too alike, or most kinds of heads missing), 2 at fault
+    best_wrong: Literal[0, 1, 2] = 0
 
 
 class Picture(Record):
@@ -144,15 +204,17 @@ class Picture(Record):
 
     kind `review`: real slices that are used and that a person should look at, those first that may be no head.
     `slices`: a contact sheet of `n` slices of one origin. `training`: the generator's fixed latents over training, a
-    row a tick. `nearest_pairs`: left synthetic, right its nearest real training slice, nearest first.
+    row a tick. `film`: the first `n` of them as a GIF, a frame a tick. `nearest_pairs`: left synthetic, right its
+    nearest real training slice, nearest first.
     """
 
-    kind: Literal["review", "slices", "training", "nearest_pairs"]
+    kind: Literal["review", "slices", "training", "film", "nearest_pairs"]
     fold: int
     diagnosis: str
     origin: Literal["real", "synthetic", "both"]
     path: str
     n: int
+    still: str | None = None  # of a film: path of its last frame as PNG, for those who want no motion, and for print
 
 
 class ShortcutScores(Record):

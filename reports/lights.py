@@ -7,9 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from data_contracts.results import DataFlow, Difference, FidelityScores, MemorisationScores, RunSummary, ShortcutScores
+from data_contracts.results import (
+    DataFlow,
+    Difference,
+    FidelityScores,
+    MemorisationScores,
+    RunSummary,
+    ShortcutScores,
+    TrainingRecord,
+)
 from reports.numbers import count, percent, points, points_interval, slices, units
-from reports.wording import slices_of
+from reports.wording import doubt, slices_of
 
 Level = Literal["good", "caution", "problem", "unknown"]
 
@@ -35,7 +43,7 @@ def lights(summary: RunSummary) -> tuple[Light, ...]:
     """Utility, diversity, copies and data quality, in this order."""
     return (
         utility_light(summary),
-        diversity_light(summary.fidelity),
+        diversity_light(summary.fidelity, summary.training),
         copies_light(summary.memorisation),
         data_light(summary.data, summary.difference, summary.shortcuts),
     )
@@ -65,8 +73,30 @@ def reach(scores: FidelityScores) -> float | None:
     return min((value / reference for value, reference in pairs if reference > 0), default=None)
 
 
-def diversity_light(fidelity: Sequence[FidelityScores]) -> Light:
-    """By the weakest diagnosis and fold: how much of the real variety the synthetic slices reach."""
+def diversity_light(fidelity: Sequence[FidelityScores], training: Sequence[TrainingRecord]) -> Light:
+    """By the weakest diagnosis and fold, and no better than the collapse watch thinks of the worst training."""
+    measured = _measured_diversity(fidelity)
+    doubted = [record for record in training if doubt(record)]
+    if not doubted:
+        return measured
+    worst = max(doubted, key=lambda record: record.best_wrong)
+    level, word = _DOUBTED[worst.best_wrong]
+    why = f"{doubt(worst)} {measured.why}"
+    if _SEVERITY.index(measured.level) >= _SEVERITY.index(level):
+        return Light(measured.name, measured.level, measured.word, why)
+    return Light(measured.name, level, word, why)
+
+
+_SEVERITY: Final[tuple[Level, ...]] = ("good", "unknown", "caution", "problem")
+_DOUBTED: Final[dict[int, tuple[Level, str]]] = {  # by TrainingRecord.best_wrong
+    0: ("caution", "Training was stopped"),
+    1: ("caution", "Poor in training"),
+    2: ("problem", "At fault in training"),
+}
+
+
+def _measured_diversity(fidelity: Sequence[FidelityScores]) -> Light:
+    """How much of the real variety the synthetic slices reach, in the weakest diagnosis and fold."""
     measured = [(ratio, scores) for scores in fidelity if (ratio := reach(scores)) is not None]
     if not measured:
         return Light("Diversity", "unknown", "Not measured", "No held-out real slices to compare with.")
@@ -142,6 +172,8 @@ def rules() -> tuple[str, ...]:
         "Diversity takes recall and coverage of the weakest diagnosis over those of held-out real slices.",
         f"Diversity is good from {REACH_GOOD}, a caution from {REACH_CAUTION}, a problem below.",
         f"Diversity is a problem, too, where the spread is under {SPREAD_COLLAPSED} of that of held-out real slices.",
+        "Diversity is at best a caution where the collapse watch stopped a training, or found the kept generator poor.",
+        "Diversity is a problem, too, where the watch found the kept generator at fault.",
         "Copies takes the share of near-copies among generated slices, less that among held-out real slices.",
         f"Copies is good up to {percent(COPIES_GOOD, 0)}, a caution to {percent(COPIES_CAUTION, 0)}, else a problem.",
         f"Copies is at best a caution where the median distance is under {TOO_CLOSE} of that of held-out real slices.",

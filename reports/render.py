@@ -17,17 +17,17 @@ from reports import figures, lights, limits, numbers, tables, wording
 
 OfFold = TypeVar("OfFold", Picture, FidelityScores, MemorisationScores, TrainingRecord)
 
-PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-PICTURE_BUDGET: Final = (
-    2_000_000  # bytes of PNG on the whole page: as base64 under 2.7 MB, so the page stays under 3 MB
-)
+KINDS: Final = {b"\x89PNG\r\n\x1a\n": "image/png", b"GIF89a": "image/gif", b"GIF87a": "image/gif"}  # by signature
+# bytes on the whole page; base64 makes 4/3 of them, so that the page stays under 4.5 MB
+PICTURE_BUDGET: Final = 2_000_000  # of what stands still
+FILM_BUDGET: Final = 1_000_000  # apart, so that a film never takes the place of evidence
 
 
 def render(*, summary: RunSummary, run_root: Path) -> str:
     """The whole report as HTML text.
 
-    `run_root` is where the paths of `summary.pictures` start. A picture that is missing, is no PNG, lies outside the
-    run folder or no longer fits on the page is replaced by a line that says so; nothing is raised for it.
+    `run_root` is where the paths of `summary.pictures` start. A picture that is missing, is neither PNG nor GIF, lies
+    outside the run folder or no longer fits on the page is replaced by a line that says so; nothing is raised for it.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -55,37 +55,55 @@ def render(*, summary: RunSummary, run_root: Path) -> str:
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture as the page shows it: `source` is a data URI, or empty where `problem` says why there is none."""
+    """A picture as the page shows it: `source` is a data URI, or empty where `problem` says why there is none.
+
+    still: of a film, a data URI of what stands in its place where nothing may move; empty of other pictures.
+    """
 
     picture: Picture
     text: str
     source: str
     problem: str
+    still: str
 
 
 def embed(*, pictures: Sequence[Picture], run_root: Path) -> tuple[Shown, ...]:
     """Each picture as a data URI, in order, until the page's budget is spent."""
-    shown, spent = [], 0
+    shown = []
+    left = {"image/png": PICTURE_BUDGET, "image/gif": FILM_BUDGET}
+
+    def take(path: str) -> tuple[str, str]:
+        """A data URI and no problem, or an empty one and the problem."""
+        data, kind, problem = _read_picture(run_root, path)
+        if problem:
+            return "", problem
+        if len(data) > left[kind]:
+            return "", "left out to keep this page small; it lies in the run folder"
+        left[kind] -= len(data)
+        return f"data:{kind};base64,{base64.b64encode(data).decode()}", ""
+
     for picture in pictures:
-        data, problem = _read_png(run_root, picture.path)
-        if spent + len(data) > PICTURE_BUDGET:
-            data, problem = b"", "left out to keep this page small; it lies in the run folder"
-        spent += len(data)
-        source = "data:image/png;base64," + base64.b64encode(data).decode() if data else ""
-        shown.append(Shown(picture, wording.picture_text(picture), source, problem))
+        source, problem = take(picture.path)
+        still, missing = take(picture.still) if picture.still and source else ("", "")
+        if still.startswith("data:image/gif"):
+            missing = "its file is not a PNG picture"
+        if missing:  # a film that cannot be stopped is not shown
+            source, problem, still = "", f"of the still in its place {missing}", ""
+        shown.append(Shown(picture, wording.picture_text(picture), source, problem, still))
     return tuple(shown)
 
 
-def _read_png(run_root: Path, path: str) -> tuple[bytes, str]:
-    """The bytes of a PNG inside the run folder and no problem, or no bytes and the problem."""
+def _read_picture(run_root: Path, path: str) -> tuple[bytes, str, str]:
+    """The bytes of a PNG or GIF inside the run folder, its media type and no problem; or nothing and the problem."""
     place = (run_root / path).resolve()
     if not place.is_relative_to(run_root.resolve()):
-        return b"", "its path leaves the run folder"
+        return b"", "", "its path leaves the run folder"
     try:
         data = place.read_bytes()
     except OSError:
-        return b"", "its file is missing from the run folder"
-    return (data, "") if data.startswith(PNG_SIGNATURE) else (b"", "its file is not a PNG picture")
+        return b"", "", "its file is missing from the run folder"
+    kind = next((kind for signature, kind in KINDS.items() if data.startswith(signature)), "")
+    return (data, kind, "") if kind else (b"", "", "its file is neither a PNG nor a GIF picture")
 
 
 def first_fold(records: Sequence[OfFold]) -> tuple[OfFold, ...]:

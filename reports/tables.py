@@ -14,7 +14,7 @@ from data_contracts.results import (
     TrainingRecord,
 )
 from reports.numbers import count, decimal, percent, percent_interval, plain_interval, points, slices, units
-from reports.wording import PerThousand, arm_name, diagnosis_name, rule_name
+from reports.wording import PerThousand, arm_name, diagnosis_name, looks, rule_name
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,23 @@ def training_table(training: Sequence[TrainingRecord], *, known: bool) -> Table:
             count(record.images_seen, "image", "images"),
             f"{record.generator_parameters:,}",
             f"{record.discriminator_parameters:,}",
+            _alarms(record),
+            "–" if record.kept_at is None else f"at {count(record.kept_at, 'image', 'images')}",
         )
         for record in training
     )
-    columns = ("Generator of", "Fold", "Learned from", "Shown", "Weights, generator", "Weights, discriminator")
+    columns = (
+        "Generator of", "Fold", "Learned from", "Shown", "Weights, generator", "Weights, discriminator",
+        "Alarms of the collapse watch", "Kept",
+    )  # fmt: skip
     return Table("The generators that were trained, each only on the training part of its fold.", columns, rows)
+
+
+def _alarms(record: TrainingRecord) -> str:
+    if not record.watched:
+        return "not watched"
+    found = f"{len(record.alarms):,} in {count(len(looks(record)), 'look', 'looks')}"
+    return f"{found}; stopped" if record.stopped else found
 
 
 def classes_table(data: DataFlow) -> Table:

@@ -12,7 +12,10 @@ from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.results import (
     PRIMARY_ARM,
     REFERENCE_ARM,
+    Alarm,
+    AlarmReason,
     ArmScores,
+    CurvePoint,
     DataFlow,
     Difference,
     Estimate,
@@ -349,14 +352,16 @@ NEARLY_ALL: Final = 0.95  # above this the discriminator has all but won and tea
 
 def training_reading(record: TrainingRecord, *, known: bool) -> str:
     """How one generator was trained, and where the contest stood at the end."""
+    without = " (without those that an alarm went back on)" if record.alarms else ""
     start = (
         f"Learned from {slices(record.n_slices)} of {units(record.n_subjects, known=known)}, shown "
-        f"{count(record.images_seen, 'image', 'images')}; {count(record.generator_parameters, 'weight', 'weights')} in "
+        f"{_images(record.images_seen)}{without}; {count(record.generator_parameters, 'weight', 'weights')} in "
         f"the generator, {record.discriminator_parameters:,} in the discriminator."
     )
     if not record.curve:
         return f"{start} No curve was recorded."
-    end = record.curve[-max(1, len(record.curve) // 10) :]  # the last tenth: one tick alone is noise
+    last = [point for point in record.curve if point.attempt == record.curve[-1].attempt]
+    end = last[-max(1, len(last) // 10) :]  # the last tenth: one tick alone is noise
     accuracy = sum(point.discriminator_accuracy for point in end) / len(end)
     state = (
         f"At the end the discriminator told real from synthetic in {percent(accuracy, 0)} of images (50 % is a draw)"
@@ -365,7 +370,151 @@ def training_reading(record: TrainingRecord, *, known: bool) -> str:
     return f"{start} {state}{alarm}"
 
 
+def _images(n: int) -> str:
+    return count(n, "image", "images")
+
+
+# --- the collapse watch ---
+
+
+def watch_reading(record: TrainingRecord) -> str:
+    """How often the collapse watch looked and how many alarms it raised; or that none looked."""
+    if not record.watched:
+        return (
+            "No collapse watch looked on during this training: whether the generator repeats itself can only be read "
+            "from what it made in the end."
+        )
+    n = len(looks(record))
+    if not record.alarms:
+        return f"The collapse watch raised no alarm in {count(n, 'look', 'looks')}."
+    return (
+        f"The collapse watch raised {count(len(record.alarms), 'alarm', 'alarms')} in {count(n, 'look', 'looks')}: "
+        "a training at fault several looks in a row."
+    )
+
+
+def looks(record: TrainingRecord) -> tuple[CurvePoint, ...]:
+    """The ticks at which the collapse watch looked."""
+    return tuple(point for point in record.curve if point.verdict is not None)
+
+
+def alarm_readings(record: TrainingRecord) -> tuple[str, ...]:
+    """Each alarm in order: when, what was wrong with its number and limit, and what was done."""
+    last = len(record.alarms) - 1
+    return tuple(
+        f"Alarm {i + 1}, at {_images(alarm.images_seen)}: {_broken(alarm)}. "
+        f"{_stop(i + 1) if record.stopped and i == last else _return(alarm)}"
+        for i, alarm in enumerate(record.alarms)
+    )
+
+
+def _broken(alarm: Alarm) -> str:
+    """One phrase a rule; where several measures broke one rule, that which went farthest beyond its limit."""
+    worst: dict[str, AlarmReason] = {}
+    for reason in alarm.reasons:
+        if reason.rule not in worst or _excess(reason) > _excess(worst[reason.rule]):
+            worst[reason.rule] = reason
+    return "; ".join(alarm_phrase(reason) for reason in worst.values()) or "no reason was noted"
+
+
+def _excess(reason: AlarmReason) -> float:
+    """How far beyond its limit, as a share of it; below or above is the same."""
+    return abs(reason.value - reason.limit) / abs(reason.limit) if reason.limit else abs(reason.value)
+
+
+def alarm_phrase(reason: AlarmReason) -> str:
+    """What a broken rule means, with the measured value and the limit that it went beyond."""
+    value, limit = percent(reason.value, 0), percent(reason.limit, 0)
+    below, above = f"(alarm below {limit})", f"(alarm above {limit})"
+    points_above = f"(alarm above {decimal(100 * reason.limit, 0)})"
+    return {
+        "repeats": "the generator repeated a few heads: the distance from one of its slices to the nearest other was "
+        f"{value} of what it is among equally varied real slices {below}",
+        "alike": f"its slices hardly differed from one another, {value} as much as real slices do {below}",
+        "uncovered": f"most kinds of real heads were missing: {value} of what real slices cover was covered {below}",
+        "fallen": f"its slices lost the variety that they already had, down to {value} of that of real slices {below}",
+        "copies": f"slices of patients came out again: {value} of its slices were near-copies {above}",
+        "discriminator_wins": "the discriminator was right about nearly everything, so the generator learned nothing "
+        f"from it: right on {value} of the images it knew least (alarm from {limit})",
+        "discriminator_overfits": "the discriminator knew its training slices by heart: it was right about them "
+        f"{decimal(100 * reason.value, 0)} percentage points more often than about real slices it had never seen, "
+        f"chance allowed for {points_above}",
+    }[reason.rule]
+
+
+def _return(alarm: Alarm) -> str:
+    onward = "more slowly and with stronger augmentation"
+    if alarm.return_to is None:
+        return f"No healthy moment had been seen, so training began anew from another random start, {onward}."
+    return f"Training went back to its last healthy moment, at {_images(alarm.return_to)}, and went on {onward}."
+
+
+def _stop(n: int) -> str:
+    return "Training was stopped." if n == 1 else "Training was stopped, for going back had not helped."
+
+
+def kept_reading(record: TrainingRecord) -> str:
+    """Which moment's generator is used; empty where none is recorded."""
+    if record.kept_at is None:
+        return ""
+    if not record.watched:
+        return f"The generator is used as it was at {_images(record.kept_at)}."
+    which = {
+        0: "of all healthy moments",
+        1: "no moment was healthy; of the poor ones",
+        2: "every moment was at fault; of these",
+    }[record.best_wrong]
+    return (
+        f"The generator is used as it was at {_images(record.kept_at)}: {which} the nearest to real slices of the "
+        "training part (kernel distance)."
+    )
+
+
+def health_caption(record: TrainingRecord) -> str:
+    """The signs in the figure of the watch, only those that are there."""
+    returned = len(record.alarms) > record.stopped
+    signs = (
+        "Triangle and dotted line: alarm, its arrow to where training went on again; thin and dotted: what it went "
+        "back on." if returned else "",
+        "Cross: alarm at which training was stopped." if record.stopped else "",
+        "Diamond: the moment that is kept." if record.kept_at is not None else "",
+    )  # fmt: skip
+    meaning = (
+        "Coverage: share of real slices that have a generated one near them. Diversity: how much two generated slices "
+        "differ, beside two real ones; both are better high. KID: kernel distance to real slices, better low; the "
+        "random start may lie beyond an axis. "
+    )
+    return meaning + " ".join(sign for sign in signs if sign)
+
+
+def doubt(record: TrainingRecord) -> str:
+    """Why the generator is to be distrusted for how it was trained; empty where the watch has nothing against it."""
+    name = slices_of(record.diagnosis)
+    if record.best_wrong == 2:
+        return f"Do not trust the generator of {name}: the watch found it at fault even at the moment that was kept."
+    if record.best_wrong == 1:
+        return (
+            f"Distrust the generator of {name}: even at the moment that was kept its slices were too much alike, or "
+            "most kinds of real heads were missing."
+        )
+    if record.stopped:
+        return (
+            f"Use the generator of {name} with caution: the watch stopped its training early, and an earlier, healthy "
+            "moment was kept."
+        )
+    return ""
+
+
 # --- pictures ---
+
+
+_NOT_ALWAYS_LAST: Final = "The generator that is used may be of an earlier moment than the last."
+
+
+def still_text(picture: Picture) -> str:
+    """What stands in place of a film where nothing may move, as its alternative text."""
+    name, n = slices_of(picture.diagnosis), picture.n
+    return f"The last moment of the film: {count(n, 'slice', 'slices')} by the generator of {name}."
 
 
 def picture_text(picture: Picture) -> str:
@@ -377,7 +526,12 @@ def picture_text(picture: Picture) -> str:
     if picture.kind == "training":
         return (
             f"What the generator of {name} made of the same {count(n, 'latent', 'latents')} as training went on: one "
-            f"row a moment, the first at the top, the last at the bottom (fold {picture.fold})."
+            f"row a moment, the first at the top, the last at the bottom (fold {picture.fold}). {_NOT_ALWAYS_LAST}"
+        )
+    if picture.kind == "film":
+        return (
+            f"Film: what the generator of {name} made of the same {count(n, 'latent', 'latents')} as training went on, "
+            f"from the first moment to the last, on which it rests (fold {picture.fold}). {_NOT_ALWAYS_LAST}"
         )
     if picture.kind == "nearest_pairs":
         return (

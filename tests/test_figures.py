@@ -8,6 +8,7 @@ import pytest
 
 from data_contracts.results import (
     ARMS,
+    Alarm,
     ArmScores,
     CurvePoint,
     Difference,
@@ -75,16 +76,47 @@ def training(diagnosis: str = "tumour", n: int = 20) -> TrainingRecord:
     )
 
 
+def tick(images_seen: int, attempt: int = 0, share: float = 0.5, **changes: object) -> CurvePoint:
+    """A look of the watch at a generator that reaches `share` of what real slices do."""
+    fields: dict[str, object] = {
+        "images_seen": images_seen,
+        "attempt": attempt,
+        "generator_loss": 1.0,
+        "discriminator_loss": 0.5,
+        "discriminator_accuracy": 0.6,
+        "verdict": "healthy",
+        "coverage": 0.4 * share,
+        "coverage_real": 0.4,
+        "diversity": 0.3 * share,
+        "diversity_real": 0.3,
+        "kid": 0.05 * (1 - share),
+        "kid_real": 0.002,
+    }
+    return CurvePoint.model_validate({**fields, **changes})
+
+
+WAY = (*(tick(1000 * i) for i in range(1, 9)), *(tick(1000 * i, 1, 0.8) for i in range(5, 13)))
+BACK = Alarm(images_seen=8000, reasons=(), return_to=4000)
+
+
+def watched(curve: tuple[CurvePoint, ...] = WAY, diagnosis: str = "tumour", **changes: object) -> TrainingRecord:
+    """By default back from 8,000 images to 4,000, and then to 12,000, of which 10,000 are kept."""
+    fields = {"curve": curve, "watched": True, "images_seen": 12_000, "alarms": (BACK,), "kept_at": 10_000}
+    return training(diagnosis).model_copy(update={**fields, **changes})
+
+
 def draw(name: str) -> str:
     return {
         "forest": lambda: figures.forest([arm(a, 0.8) for a in ARMS]),
         "differences": lambda: figures.differences((difference(0.021, 0.004, 0.038), difference(-0.01, -0.04, 0.02))),
         "diversity": lambda: figures.diversity(fidelity()),
         "curves": lambda: figures.curves(training()),
+        "curves, watched": lambda: figures.curves(watched()),
+        "health": lambda: figures.health(watched()),
     }[name]()
 
 
-FIGURES = pytest.mark.parametrize("name", ["forest", "differences", "diversity", "curves"])
+FIGURES = pytest.mark.parametrize("name", ["forest", "differences", "diversity", "curves", "curves, watched", "health"])
 
 
 def parse(svg: str) -> ET.Element:
@@ -161,7 +193,80 @@ def test_a_single_tick_of_training_is_drawn_without_a_warning() -> None:
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><b onload="x">', "$\\frac{1}{2}$ & $", "x" * 2_000])
 def test_a_name_is_only_a_name(name: str) -> None:
-    for svg in (figures.diversity(fidelity(name)), figures.curves(training(name))):
+    for svg in (
+        figures.diversity(fidelity(name)),
+        figures.curves(training(name)),
+        figures.health(watched(diagnosis=name)),
+    ):
         root = parse(svg)
         assert name.replace(" ", "-") in (root.get("aria-label") or "").replace(" ", "-")
         assert not list(root.iter(f"{SVG}script"))
+
+
+def lines(svg: str) -> list[tuple[str, list[tuple[float, float]]]]:
+    """Every open line: its style, and its points in the order drawn."""
+    found = []
+    for path in parse(svg).iter(f"{SVG}path"):
+        numbers = re.findall(r"[ML] (-?[\d.]+) (-?[\d.]+)", path.get("d") or "")
+        if "fill: none" in (path.get("style") or "") and len(numbers) > 1:
+            found.append((path.get("style") or "", [(float(x), float(y)) for x, y in numbers]))
+    return found
+
+
+def solid(svg: str) -> list[list[tuple[float, float]]]:
+    """The generator's lines on the way that led to the end."""
+    return [points for style, points in lines(svg) if "var(--accent)" in style]
+
+
+def test_what_an_alarm_went_back_on_is_thin_and_apart_from_the_way_that_led_on() -> None:
+    svg = figures.health(watched())
+    first, second = solid(svg)[:2]  # of coverage: to 4,000 images, and from 5,000 after the alarm
+    assert len(first) >= 2
+    assert first[-1][0] < second[0][0]
+    assert second[0][1] < first[-1][1]  # better lies higher
+    muted = {points[0]: points for style, points in lines(svg) if "var(--muted)" in style}
+    left = [points for start, points in muted.items() if start[0] == second[0][0] and start[1] == first[-1][1]]
+    assert len(left) == 1, "5,000 to 8,000 images of the first attempt, as flat as before"
+    assert first[-1][0] < left[0][0][0] < left[0][-1][0] < second[-1][0]
+
+
+def test_after_a_stop_nothing_was_gone_back_on() -> None:
+    way = tuple(tick(1000 * i) for i in range(1, 9))
+    stopped = figures.health(watched(way, stopped=True, images_seen=8000, kept_at=4000))
+    back = figures.health(watched(way, images_seen=8000, kept_at=4000))
+    assert solid(stopped)[0][-1][0] > solid(back)[0][-1][0] + 50  # to the end, and not only to 4,000 images
+
+
+def test_every_alarm_has_its_word_and_its_line_and_the_kept_moment_its_sign() -> None:
+    two = watched(alarms=(BACK, Alarm(images_seen=11_000, reasons=(), return_to=None)), stopped=True)
+    said = texts(figures.health(two))
+    assert [word for word in said if word.startswith("alarm") or word == "kept"] == ["alarm 1", "alarm 2", "kept"]
+    for draw_one in (figures.health, figures.curves):
+        upright = [p for _, p in lines(draw_one(two)) if len(p) == 2 and p[0][0] == p[1][0]]
+        assert len({points[0][0] for points in upright}) >= 2
+    calm = texts(figures.health(watched(alarms=())))
+    assert "kept" in calm
+    assert not [word for word in calm if word.startswith("alarm")]
+
+
+def test_health_says_aloud_what_it_shows() -> None:
+    label = (parse(figures.health(watched())).get("aria-label") or "").replace("\N{NO-BREAK SPACE}", " ")
+    assert label == (
+        "Coverage, diversity and kernel distance over the training of tumour slices, beside what real slices reach: "
+        "alarms at 8,000 images seen; kept at 10,000: coverage 32 % (real against real: 40 %), diversity, share of "
+        "real 80 %, kernel distance 0.0100."
+    )
+    assert "no alarm" in (parse(figures.health(watched(alarms=()))).get("aria-label") or "")
+
+
+def test_of_two_ticks_at_as_many_images_the_nearer_one_is_kept() -> None:
+    label = parse(figures.health(watched(kept_at=6000))).get("aria-label") or ""
+    assert "kept at 6,000: coverage 32" in label  # the second attempt's, not the first's 20 %
+
+
+def test_measures_that_were_not_taken_leave_gaps_and_no_warning() -> None:
+    poor = {"coverage": None, "diversity": None, "kid": None, "diversity_real": 0.0, "kid_real": None}
+    svg = figures.health(watched((tick(1000), tick(2000, **poor), tick(3000)), alarms=(), kept_at=2000))
+    assert "nan" not in svg.lower().replace("nance", "")
+    assert "images seen, thousands" in texts(svg)
+    figures.health(watched((tick(1000),), alarms=(), kept_at=None))

@@ -1,6 +1,7 @@
 """The whole page from a realistic summary: one file, safe, whole, and the same bytes twice."""
 
 import base64
+import json
 import re
 import socket
 from html.parser import HTMLParser
@@ -8,9 +9,12 @@ from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from data_contracts.results import (
     ARMS,
+    Alarm,
+    AlarmReason,
     ArmScores,
     ClassCount,
     CurvePoint,
@@ -27,7 +31,7 @@ from data_contracts.results import (
     ShortcutScores,
     TrainingRecord,
 )
-from reports.render import PICTURE_BUDGET, render
+from reports.render import FILM_BUDGET, PICTURE_BUDGET, render
 
 ANCHORS = (
     "verdict",
@@ -141,6 +145,47 @@ def of_diagnosis(fold: int, diagnosis: str) -> tuple[FidelityScores, Memorisatio
     return fidelity, memorisation, training
 
 
+def watched_tick(images_seen: int, attempt: int, sickness: float, verdict: str) -> CurvePoint:
+    """A tick of a generator that grows as varied as real slices, less `sickness` in [0, 1]."""
+    grown = (1 - 0.94 ** (images_seen / 2000)) * (1 - sickness)
+    return CurvePoint.model_validate(
+        {
+            "images_seen": images_seen,
+            "attempt": attempt,
+            "generator_loss": 0.9 + 0.05 * (images_seen // 2000 % 3) + sickness,
+            "discriminator_loss": 0.6 - 0.2 * sickness,
+            "discriminator_accuracy": 0.6 + 0.35 * sickness,
+            "verdict": verdict,
+            "coverage": 0.5 * grown,
+            "coverage_real": 0.46,
+            "kid": 0.005 + 0.12 * (1 - grown) ** 2,
+            "kid_real": 0.004,
+            "diversity": 0.30 * grown,
+            "diversity_real": 0.33,
+        }
+    )
+
+
+def with_alarms(record: TrainingRecord, *, stopped: bool, best_wrong: int) -> TrainingRecord:
+    """The same training watched: ill from 42,000 images, back to 34,000; ill again from 70,000, back or stopped."""
+    ticks = []
+    for attempt, (first, well_until, last) in enumerate([(0, 40, 48), (36, 68, 78), (64, 200, 118)]):
+        if attempt < 2 or not stopped:
+            for n in range(first, last + 1, 2):
+                sickness = min(0.85, max(0, n - well_until) / 8)
+                verdict = "healthy" if not sickness else "suspect" if n < last else "alarm"
+                ticks.append(watched_tick(1000 * n, attempt, sickness, verdict))
+    clumps = AlarmReason(rule="repeats", value=0.21, limit=0.4)
+    fallen = AlarmReason(rule="fallen", value=0.13, limit=0.41)
+    alarms = (
+        Alarm(images_seen=48_000, reasons=(clumps, fallen), return_to=34_000),
+        Alarm(images_seen=78_000, reasons=(fallen,), return_to=62_000),
+    )
+    changes = {"curve": tuple(ticks), "alarms": alarms, "watched": True, "stopped": stopped, "best_wrong": best_wrong}
+    end, kept = (78_000, 68_000) if stopped else (118_000, 112_000)
+    return record.model_copy(update={**changes, "images_seen": end, "kept_at": kept})
+
+
 def pictures(fold: int) -> tuple[Picture, ...]:
     found = []
     for diagnosis in ("tumour", "no_tumour"):
@@ -153,6 +198,17 @@ def pictures(fold: int) -> tuple[Picture, ...]:
         ):
             path = f"pictures/{fold}-{diagnosis}-{kind}-{origin}.png"
             found.append(Picture(kind=kind, fold=fold, diagnosis=diagnosis, origin=origin, path=path, n=n))
+        path = f"pictures/{fold}-{diagnosis}-film"
+        moving = Picture(
+            kind="film",
+            fold=fold,
+            diagnosis=diagnosis,
+            origin="synthetic",
+            path=f"{path}.gif",
+            n=4,
+            still=f"{path}-end.png",
+        )
+        found.append(moving)
     return tuple(found)
 
 
@@ -245,11 +301,13 @@ def build_summary(*, folds: int = 1, subjects_known: bool = True, **changes: obj
 
 
 def write_pictures(summary: RunSummary, root: Path) -> None:
-    """A grey square a picture: the page does not care what a PNG shows."""
+    """A grey square a picture: the page does not care what a picture shows."""
     for shown in summary.pictures:
-        path = root / shown.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Figure(figsize=(0.5, 0.5), facecolor="grey").savefig(path, metadata={"Software": None})
+        for name in (shown.path, shown.still):
+            if name:
+                path = root / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("L", (36, 36), 128).save(path)
 
 
 class Page(HTMLParser):
@@ -313,7 +371,7 @@ def test_page_is_one_file_that_asks_nothing_of_the_network(run_root: Path, monke
     html = render(summary=build_summary(), run_root=run_root)
     page = Page(html)
     assert not {"script", "iframe", "object", "embed"} & set(page.tags)
-    assert all(source.startswith("data:image/png;base64,") for source in page.values("img", "src"))
+    assert all(re.match("data:image/(png|gif);base64,", source) for source in page.values("img", "src"))
     assert all(link.startswith(("#", "data:")) for tag in ("a", "link") for link in page.values(tag, "href"))
     assert "@import" not in html
     assert not re.findall(r"url\((?!#)", html)
@@ -324,7 +382,8 @@ def test_pictures_are_whole_and_say_what_they_show(run_root: Path) -> None:
     summary = build_summary()
     page = Page(render(summary=summary, run_root=run_root))
     inside = [base64.b64decode(source.partition(",")[2]) for source in page.values("img", "src")]
-    assert sorted(inside) == sorted((run_root / shown.path).read_bytes() for shown in summary.pictures)
+    files = [name for shown in summary.pictures for name in (shown.path, shown.still) if name]
+    assert sorted(inside) == sorted((run_root / name).read_bytes() for name in files)
     assert "24 synthetic tumour slices (fold 0)." in page.values("img", "alt")
     assert "24 real no-tumour slices (fold 0)." in page.values("img", "alt")
     labels = page.values("svg", "aria-label")
@@ -335,7 +394,7 @@ def test_missing_picture_is_a_line_not_a_broken_image(run_root: Path) -> None:
     summary = build_summary()
     (run_root / summary.pictures[0].path).unlink()
     page = Page(render(summary=summary, run_root=run_root))
-    assert len(page.values("img", "src")) == len(summary.pictures) - 1
+    assert len(page.values("img", "src")) == len(summary.pictures) - 1 + 2  # a still stands by each of two films
     assert "Picture not shown: its file is missing from the run folder." in page.text
     assert "It would show: 24 real tumour slices (fold 0)." in page.text
 
@@ -344,9 +403,10 @@ def test_missing_picture_is_a_line_not_a_broken_image(run_root: Path) -> None:
     ("path", "problem"),
     [
         ("../outside.png", "its path leaves the run folder"),
-        ("notes.png", "its file is not a PNG picture"),
+        ("notes.png", "its file is neither a PNG nor a GIF picture"),
         (".", "its file is missing from the run folder"),
         ("big.png", "left out to keep this page small"),
+        ("big.gif", "left out to keep this page small"),
     ],
 )
 def test_picture_that_must_not_be_shown_is_named_with_its_reason(tmp_path: Path, path: str, problem: str) -> None:
@@ -355,6 +415,7 @@ def test_picture_that_must_not_be_shown_is_named_with_its_reason(tmp_path: Path,
     Figure(figsize=(0.1, 0.1)).savefig(tmp_path / "outside.png")
     (root / "notes.png").write_text("<svg onload='alert(1)'>")
     (root / "big.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(PICTURE_BUDGET))
+    (root / "big.gif").write_bytes(b"GIF89a" + bytes(FILM_BUDGET))
     shown = Picture(kind="slices", fold=0, diagnosis="tumour", origin="real", path=path, n=24)
     page = Page(render(summary=build_summary(pictures=(shown,)), run_root=root))
     assert not page.values("img", "src")
@@ -363,12 +424,104 @@ def test_picture_that_must_not_be_shown_is_named_with_its_reason(tmp_path: Path,
 
 def test_tables_name_every_fold_and_pictures_only_the_first(run_root: Path) -> None:
     page = Page(render(summary=build_summary(folds=2), run_root=run_root))
-    assert len(page.values("img", "src")) == len(pictures(0))
+    assert len(page.values("img", "src")) == len(pictures(0)) + 2  # the stills of two films
     assert all("fold 1" not in alt for alt in page.values("img", "alt"))
     one = Page(render(summary=build_summary(folds=1), run_root=run_root))
     assert page.tags.count("tr") - one.tags.count("tr") == 4 + 2 + 2  # fidelity, memorisation, training of fold 1
 
 
+def one_film(run_root: Path, **changes: object) -> Page:
+    """The page of a run with a film and nothing else to see."""
+    film = next(shown for shown in build_summary().pictures if shown.kind == "film")
+    summary = build_summary(pictures=(film.model_copy(update=changes),))
+    return Page(render(summary=summary, run_root=run_root))
+
+
+def test_a_film_can_be_stopped_and_stands_still_where_nothing_may_move(run_root: Path) -> None:
+    page = one_film(run_root)
+    assert [source[:15] for source in page.values("img", "src")] == ["data:image/gif;", "data:image/png;"]
+    assert page.values("img", "class") == ["moving", "still"]
+    said = [text.replace("\N{NO-BREAK SPACE}", " ") for text in page.values("img", "alt")]
+    assert said[0].startswith("Film: what the generator of tumour slices made of the same 4 latents")
+    assert said[1] == "The last moment of the film: 4 slices by the generator of tumour slices."
+    assert page.values("input", "type") == ["checkbox"]
+    style = (Path(__file__).parents[1] / "reports" / "templates" / "style.css").read_text()
+    for medium in ("(prefers-reduced-motion: reduce)", "print"):
+        block = style[style.index(f"@media {medium}") :]
+        assert ".picture .moving, .stop { display: none; } .picture .still { display: block; }" in block[:400]
+
+
+@pytest.mark.parametrize(
+    ("still", "problem"),
+    [
+        ("gone.png", "its file is missing from the run folder"),
+        ("pictures/0-tumour-film.gif", "its file is not a PNG picture"),  # it would move as well
+        ("../outside.png", "its path leaves the run folder"),
+    ],
+)
+def test_a_film_that_cannot_be_stopped_is_not_shown(run_root: Path, still: str, problem: str) -> None:
+    page = one_film(run_root, still=still)
+    assert not page.values("img", "src")
+    assert f"Picture not shown: of the still in its place {problem}." in page.text
+
+
+def test_a_film_is_known_by_its_content_and_not_by_its_name(run_root: Path) -> None:
+    (run_root / "film.png").write_bytes((run_root / "pictures/0-tumour-film.gif").read_bytes())
+    page = one_film(run_root, path="film.png")
+    assert page.values("img", "src")[0].startswith("data:image/gif;")
+
+
+def test_films_do_not_take_the_place_of_evidence(run_root: Path) -> None:
+    """Each kind has its own budget: a full one of films leaves the other as it was."""
+    heavy = run_root / "pictures/0-tumour-film.gif"
+    heavy.write_bytes(heavy.read_bytes().ljust(FILM_BUDGET, b"\0"))
+    page = Page(render(summary=build_summary(), run_root=run_root))
+    kinds = [source[:15] for source in page.values("img", "src")]
+    assert kinds.count("data:image/gif;") == 1
+    assert kinds.count("data:image/png;") == len(pictures(0)) - 2 + 1
+    assert page.text.count("left out to keep this page small") == 1
+
+
+@pytest.mark.parametrize(("stopped", "best_wrong"), [(False, 0), (False, 1), (True, 2)])
+def test_a_watched_training_is_told_with_its_alarms(run_root: Path, stopped: bool, best_wrong: int) -> None:
+    calm, ill = build_summary().training
+    summary = build_summary(training=(calm, with_alarms(ill, stopped=stopped, best_wrong=best_wrong)))
+    html = render(summary=summary, run_root=run_root)
+    page = Page(html)
+    text = page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert html == render(summary=RunSummary.model_validate_json(summary.model_dump_json()), run_root=run_root)
+    assert "No collapse watch looked on during this training" in text  # the calm one
+    assert "Alarm 1, at 48,000 images" in text
+    assert "Alarm 2, at 78,000 images" in text
+    assert ("Training was stopped" in text) == stopped
+    assert ("Do not trust the generator of no-tumour slices" in text) == (best_wrong == 2)
+    assert sum(label.startswith("Coverage, diversity and kernel") for label in page.values("svg", "aria-label")) == 1
+    assert not re.findall(r"\b(None|nan|Undefined)\b", page.text)
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_numbers_that_are_none_are_no_contract(run_root: Path) -> None:
+    point = build_summary().training[0].curve[0].model_dump()
+    with pytest.raises(ValueError, match="finite"):
+        CurvePoint.model_validate({**point, "kid": float("nan")})
+    with pytest.raises(ValueError, match="rule"):
+        AlarmReason.model_validate({"rule": HOSTILE, "value": 1.0, "limit": 1.0})
+
+
+def test_a_summary_written_before_there_was_a_watch_still_renders(run_root: Path) -> None:
+    before = json.loads(build_summary().model_dump_json())
+    watch = {"watched", "alarms", "stopped", "kept_at", "best_wrong"}
+    before["schema_version"] = 1
+    before["training"] = [
+        {name: value for name, value in record.items() if name not in watch}
+        | {"curve": [{k: tick[k] for k in list(tick) if "loss" in k or k in OLD} for tick in record["curve"]]}
+        for record in before["training"]
+    ]
+    page = Page(render(summary=RunSummary.model_validate(before), run_root=run_root))
+    assert page.text.count("No collapse watch looked on") == 2
+
+
+OLD = ("images_seen", "discriminator_accuracy")
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> $\\frac{a}{b}$ {{ 7 * 7 }} " + "x" * 10_000
 
 
@@ -388,14 +541,16 @@ def test_hostile_text_is_shown_as_text(run_root: Path) -> None:
         warnings=(HOSTILE,),
         data=plain.data.model_copy(update={"out": (rule,), "sequences": (HOSTILE,)}),
         fidelity=(plain.fidelity[0].model_copy(update={"diagnosis": HOSTILE, "extractor": HOSTILE}),),
-        training=(plain.training[0].model_copy(update={"diagnosis": HOSTILE}),),
-        pictures=(plain.pictures[0].model_copy(update={"diagnosis": HOSTILE}),),
+        training=(
+            with_alarms(plain.training[0].model_copy(update={"diagnosis": HOSTILE}), stopped=True, best_wrong=2),
+        ),
+        pictures=tuple(plain.pictures[i].model_copy(update={"diagnosis": HOSTILE}) for i in (0, 5)),
     )
     page = Page(render(summary=summary, run_root=run_root))
     assert "script" not in page.tags
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
-    assert len(page.values("img", "src")) == 1
-    assert page.text.count(HOSTILE) > 5
+    assert [source[5:15] for source in page.values("img", "src")] == ["image/png;", "image/gif;", "image/png;"]
+    assert page.text.count(HOSTILE) > 8
 
 
 @pytest.mark.parametrize("field", ["arms", "fidelity", "memorisation", "training", "pictures", "warnings"])

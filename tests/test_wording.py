@@ -1,8 +1,13 @@
 """Every sentence that depends on a number: its direction, its unit, its n, and its edge cases."""
 
+from typing import get_args
+
 import pytest
 
 from data_contracts.results import (
+    Alarm,
+    AlarmReason,
+    AlarmRule,
     ArmScores,
     ClassCount,
     CurvePoint,
@@ -17,8 +22,10 @@ from data_contracts.results import (
     RunSummary,
     ShortcutScores,
     TrainingRecord,
+    Watched,
 )
-from reports import lights, numbers, wording
+from pipeline.synthesis import collapse
+from reports import lights, numbers, tables, wording
 from reports.limits import limits
 
 
@@ -168,6 +175,21 @@ def training(accuracies: list[float]) -> TrainingRecord:
             for i, accuracy in enumerate(accuracies)
         ),
     )
+
+
+def reason(rule: str, value: float, limit: float) -> AlarmReason:
+    return AlarmReason.model_validate({"rule": rule, "value": value, "limit": limit})
+
+
+def alarm(at: int = 42_000, return_to: int | None = 38_000, *reasons: AlarmReason) -> Alarm:
+    return Alarm(images_seen=at, reasons=reasons or (reason("repeats", 0.21, 0.4),), return_to=return_to)
+
+
+def watched(looks: int = 20, *alarms: Alarm, **changes: object) -> TrainingRecord:
+    """A training at whose every tick the watch looked."""
+    record = training([0.6] * looks)
+    curve = tuple(point.model_copy(update={"verdict": "healthy"}) for point in record.curve)
+    return record.model_copy(update={"curve": curve, "watched": True, "alarms": alarms, "kept_at": 1_500, **changes})
 
 
 # --- numbers ---
@@ -399,6 +421,7 @@ def test_training_reading_judges_the_end_not_the_start() -> None:
         ("review", "real", 1, "1 real no-tumour slice that quality control wants a person to look at"),
         ("slices", "synthetic", 1, "1 synthetic no-tumour slice (fold 2)."),
         ("training", "synthetic", 8, "What the generator of no-tumour slices made of the same 8 latents"),
+        ("film", "synthetic", 4, "Film: what the generator of no-tumour slices made of the same 4 latents"),
         (
             "nearest_pairs",
             "both",
@@ -410,6 +433,166 @@ def test_training_reading_judges_the_end_not_the_start() -> None:
 def test_picture_text_says_what_is_seen(kind: str, origin: str, n: int, text: str) -> None:
     fields = {"kind": kind, "origin": origin, "n": n, "fold": 2, "diagnosis": "no_tumour", "path": "a.png"}
     assert plain(wording.picture_text(Picture.model_validate(fields))).startswith(text)
+
+
+# --- the collapse watch ---
+
+
+def test_the_report_knows_every_rule_and_verdict_of_the_watch() -> None:
+    assert set(get_args(AlarmRule)) == set(get_args(collapse.Rule))
+    assert set(get_args(Watched)) == set(get_args(collapse.Verdict))
+
+
+def test_watch_reading_counts_looks_and_alarms_or_says_that_none_looked() -> None:
+    assert plain(wording.watch_reading(watched(60))) == "The collapse watch raised no alarm in 60 looks."
+    assert plain(wording.watch_reading(watched(1))) == "The collapse watch raised no alarm in 1 look."
+    assert plain(wording.watch_reading(watched(60, alarm(), alarm()))) == (
+        "The collapse watch raised 2 alarms in 60 looks: a training at fault several looks in a row."
+    )
+    assert wording.watch_reading(training([0.5])) == (
+        "No collapse watch looked on during this training: whether the generator repeats itself can only be read from "
+        "what it made in the end."
+    )
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (
+            reason("repeats", 0.21, 0.4),
+            (
+                "the generator repeated a few heads: the distance from one of its slices to the nearest other was 21 % "
+                "of what it is among equally varied real slices (alarm below 40 %)"
+            ),
+        ),
+        (
+            reason("alike", 0.07, 0.1),
+            "its slices hardly differed from one another, 7 % as much as real slices do (alarm below 10 %)",
+        ),
+        (
+            reason("uncovered", 0.18, 0.25),
+            "most kinds of real heads were missing: 18 % of what real slices cover was covered (alarm below 25 %)",
+        ),
+        (
+            reason("fallen", 0.3, 0.41),
+            "its slices lost the variety that they already had, down to 30 % of that of real slices (alarm below 41 %)",
+        ),
+        (
+            reason("copies", 0.18, 0.11),
+            "slices of patients came out again: 18 % of its slices were near-copies (alarm above 11 %)",
+        ),
+        (
+            reason("discriminator_wins", 0.99, 0.97),
+            (
+                "the discriminator was right about nearly everything, so the generator learned nothing from it: right "
+                "on 99 % of the images it knew least (alarm from 97 %)"
+            ),
+        ),
+        (
+            reason("discriminator_overfits", 0.31, 0.2),
+            (
+                "the discriminator knew its training slices by heart: it was right about them 31 percentage points "
+                "more often than about real slices it had never seen, chance allowed for (alarm above 20)"
+            ),
+        ),
+    ],
+)
+def test_every_rule_has_its_phrase_with_value_and_limit(broken: AlarmReason, said: str) -> None:
+    assert plain(wording.alarm_phrase(broken)) == said
+
+
+def test_every_rule_of_the_watch_has_a_phrase() -> None:
+    assert len({wording.alarm_phrase(reason(rule, 0.1, 0.2)) for rule in get_args(AlarmRule)}) == 7
+
+
+def test_each_alarm_says_when_what_and_what_was_done() -> None:
+    back, anew = alarm(), alarm(50_000, None, reason("alike", 0.07, 0.1))
+    first, second = (plain(text) for text in wording.alarm_readings(watched(20, back, anew)))
+    assert first.startswith("Alarm 1, at 42,000 images: the generator repeated a few heads")
+    assert first.endswith(
+        "Training went back to its last healthy moment, at 38,000 images, and went on more slowly and with stronger "
+        "augmentation."
+    )
+    assert second.startswith("Alarm 2, at 50,000 images: its slices hardly differed")
+    assert second.endswith(
+        "No healthy moment had been seen, so training began anew from another random start, more slowly and with "
+        "stronger augmentation."
+    )
+
+
+def test_only_the_last_alarm_stops_a_training() -> None:
+    first, last = wording.alarm_readings(watched(20, alarm(), alarm(60_000), stopped=True))
+    assert "Training went back" in first
+    assert last.endswith("Training was stopped, for going back had not helped.")
+    assert "went back" not in last
+    assert wording.alarm_readings(watched(20, alarm(), stopped=True))[0].endswith("Training was stopped.")
+
+
+def test_of_several_measures_of_one_rule_the_worst_is_told() -> None:
+    mixed = alarm(1, 0, reason("alike", 0.3, 0.35), reason("alike", 0.02, 0.1), reason("copies", 0.5, 0.1))
+    (text,) = (plain(text) for text in wording.alarm_readings(watched(20, mixed)))
+    assert text.count("hardly differed") == 1
+    assert "2 % as much as real slices do (alarm below 10 %); slices of patients came out again: 50 %" in text
+
+
+@pytest.mark.parametrize(
+    ("best_wrong", "stopped", "kept", "doubt"),
+    [
+        (0, False, "of all healthy moments the nearest to real slices", ""),
+        (0, True, "of all healthy moments the nearest", "Use the generator of tumour slices with caution: the watch"),
+        (1, False, "no moment was healthy; of the poor ones the nearest", "Distrust the generator of tumour slices"),
+        (1, True, "no moment was healthy; of the poor ones the nearest", "Distrust the generator of tumour slices"),
+        (2, False, "every moment was at fault; of these the nearest", "Do not trust the generator of tumour slices"),
+        (2, True, "every moment was at fault; of these the nearest", "Do not trust the generator of tumour slices"),
+    ],
+)
+def test_what_is_kept_and_how_far_to_trust_it(best_wrong: int, stopped: bool, kept: str, doubt: str) -> None:
+    record = watched(20, alarm(), best_wrong=best_wrong, stopped=stopped)
+    assert plain(wording.kept_reading(record)).startswith(f"The generator is used as it was at 1,500 images: {kept}")
+    assert wording.doubt(record).startswith(doubt)
+    assert bool(wording.doubt(record)) == bool(doubt)
+
+
+def test_an_unwatched_training_claims_no_choice_and_no_doubt() -> None:
+    record = training([0.5]).model_copy(update={"kept_at": 2000})
+    assert plain(wording.kept_reading(record)) == "The generator is used as it was at 2,000 images."
+    assert wording.kept_reading(training([0.5])) == ""
+    assert wording.doubt(record) == ""
+    assert wording.alarm_readings(record) == ()
+
+
+def test_the_end_of_a_training_is_that_of_its_last_attempt() -> None:
+    points = [(0, 0.99)] * 30 + [(1, 0.6)]
+    curve = tuple(
+        CurvePoint(images_seen=i, attempt=a, generator_loss=1, discriminator_loss=1, discriminator_accuracy=value)
+        for i, (a, value) in enumerate(points)
+    )
+    text = plain(wording.training_reading(watched(20, alarm(), curve=curve), known=True))
+    assert "told real from synthetic in 60 % of images" in text
+    assert "2,000 images (without those that an alarm went back on)" in text
+
+
+def test_the_caption_of_the_watch_explains_only_signs_that_are_there() -> None:
+    calm = wording.health_caption(watched())
+    assert "Diamond" in calm
+    assert "Triangle" not in calm
+    assert "Cross" not in calm
+    one = wording.health_caption(watched(20, alarm(), stopped=True))
+    assert "Cross" in one
+    assert "Triangle" not in one
+    both = wording.health_caption(watched(20, alarm(), alarm(), stopped=True))
+    assert "Cross" in both
+    assert "Triangle" in both
+
+
+def test_the_table_of_trainings_has_alarms_and_the_kept_moment() -> None:
+    records = (training([0.5]), watched(60), watched(60, alarm(), alarm(), stopped=True))
+    rows = tables.training_table(records, known=True).rows
+    assert [tuple(plain(cell) for cell in row[-2:]) for row in rows] == [
+        ("not watched", "–"),
+        ("0 in 60 looks", "at 1,500 images"),
+        ("2 in 60 looks; stopped", "at 1,500 images"),
+    ]
 
 
 # --- limits ---
@@ -464,14 +647,53 @@ def test_utility_light_follows_the_verdict(verdict: str, level: str, word: str) 
     ],
 )
 def test_diversity_light_takes_the_weaker_of_recall_and_coverage(scores: FidelityScores, level: str) -> None:
-    assert lights.diversity_light((fidelity(0.6, 0.4, reference=(0.0, 0.0)), scores)).level == level
+    assert lights.diversity_light((fidelity(0.6, 0.4, reference=(0.0, 0.0)), scores), ()).level == level
 
 
 def test_diversity_light_names_the_weakest_with_its_numbers() -> None:
-    light = lights.diversity_light((fidelity(0.6, 0.4), fidelity(0.4, 0.39)))
+    light = lights.diversity_light((fidelity(0.6, 0.4), fidelity(0.4, 0.39)), (watched(20, alarm()),))
     assert plain(light.why) == (
         "Weakest, tumour slices: coverage 39 % beside 40 % for held-out real, recall 40 % beside 60 %; n = 300 each."
     )
+
+
+GOOD, LESS, MISSING, NONE = fidelity(0.6, 0.4), fidelity(0.4, 0.4), fidelity(0.6, 0.1), ()
+
+
+@pytest.mark.parametrize(
+    ("scores", "best_wrong", "stopped", "level", "word"),
+    [
+        (GOOD, 0, False, "good", "As varied as real"),
+        (GOOD, 0, True, "caution", "Training was stopped"),
+        (GOOD, 1, False, "caution", "Poor in training"),
+        (GOOD, 2, False, "problem", "At fault in training"),
+        (GOOD, 2, True, "problem", "At fault in training"),
+        (LESS, 0, True, "caution", "Less varied"),
+        (LESS, 2, False, "problem", "At fault in training"),
+        (MISSING, 0, True, "problem", "Much is missing"),
+        (MISSING, 2, True, "problem", "Much is missing"),
+        (NONE, 0, False, "unknown", "Not measured"),
+        (NONE, 0, True, "caution", "Training was stopped"),
+        (NONE, 2, False, "problem", "At fault in training"),
+    ],
+)
+def test_diversity_light_is_no_better_than_the_watch_thinks(
+    scores: FidelityScores | tuple[()], best_wrong: int, stopped: bool, level: str, word: str
+) -> None:
+    doubted = watched(20, alarm(), best_wrong=best_wrong, stopped=stopped)
+    measured = (scores,) if isinstance(scores, FidelityScores) else scores
+    light = lights.diversity_light(measured, (watched(), doubted, watched()))
+    assert (light.level, light.word) == (level, word)
+    assert light.why.startswith(wording.doubt(doubted))
+    assert light.why.endswith(lights.diversity_light(measured, ()).why)
+
+
+def test_the_worst_training_decides_the_diversity_light() -> None:
+    poor, faulty = watched(20, best_wrong=1), watched(20, best_wrong=2, diagnosis="no_tumour")
+    for order in ((poor, faulty), (faulty, poor)):
+        light = lights.diversity_light((GOOD,), order)
+        assert light.level == "problem"
+        assert light.why.startswith("Do not trust the generator of no-tumour slices")
 
 
 @pytest.mark.parametrize(
