@@ -1,19 +1,27 @@
-"""Contact sheets as PNG, for the report: real and synthetic slices, the training over time, the nearest pairs."""
+"""Pictures for the report: sheets of real and synthetic slices and nearest pairs, the training over time, its film."""
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
 
 from data_contracts.results import Picture
 from data_contracts.splits import Fold
+from flows.single import film_of_training
 from pipeline.formats.raster import read_png, to_uint8, write_png
 from pipeline.formats.synthetic import read_synthetic
-from pipeline.run_dir import RunDir, read_record, whole
+from pipeline.run_dir import RunDir, whole
 from pipeline.synthesis import model_dir
 
 COLUMNS, ROWS = 8, 4
 PAIRS = 8
-FILM_ROWS = 6
+SHEET_ROWS = 6
+FILM_PICTURES = 4
+# Ticks in a film, the most that keep it below FILM_BYTES: 24 of clean heads at 64 px, 12 of pure noise (280 kB)
+FILM_TICKS = (24, 12)
+FILM_BYTES = 300_000
 GAP = 1  # pixels of black between tiles
 
 
@@ -65,13 +73,48 @@ def review(run: RunDir, fold: Fold, diagnosis: str, manifest: pd.DataFrame) -> l
     return [_picture("review", fold.fold, diagnosis, origin="real", path=path, n=len(order))]
 
 
-def film(run: RunDir, fold: Fold, diagnosis: str) -> Picture:
+def training_sheet(run: RunDir, fold: Fold, diagnosis: str) -> Picture:
     """The generator's fixed latents over training, a row a tick, evenly spread over the ticks, the last one last."""
     snapshots = model_dir.snapshots(run.model(fold.fold, diagnosis))
-    trained = read_record(model_dir.config_path(run.model(fold.fold, diagnosis)), model_dir.TrainedGan)
-    rows = [read_png(snapshots[i]) for i in _spread(len(snapshots), FILM_ROWS)]
+    rows = [read_png(snapshots[i]) for i in _spread(len(snapshots), SHEET_ROWS)]
     path = _write(run, f"{fold.fold}-{diagnosis}-training.png", tile(np.stack(rows), 1))
-    return _picture("training", fold.fold, diagnosis, origin="synthetic", path=path, n=trained.gan.snapshot_images)
+    n = _pictures_in(snapshots[-1])
+    return _picture("training", fold.fold, diagnosis, origin="synthetic", path=path, n=n)
+
+
+def film(run: RunDir, fold: Fold, diagnosis: str) -> Picture:
+    """The same latents as a film of up to `FILM_BYTES`, and its last frame for those who want nothing that moves."""
+    folder = run.model(fold.fold, diagnosis)
+    name = f"{fold.fold}-{diagnosis}-film"
+    with whole(run.picture(f"{name}.gif")) as part:
+        for ticks in FILM_TICKS:
+            part.unlink(missing_ok=True)  # a film is never written over another
+            film_of_training(folder, part, most=ticks, pictures=FILM_PICTURES)
+            if part.stat().st_size <= FILM_BYTES:
+                break
+        still = _write(run, f"{name}-end.png", _last_frame(part))
+    return Picture(
+        kind="film",
+        fold=fold.fold,
+        diagnosis=diagnosis,
+        origin="synthetic",
+        path=run.relative(run.picture(f"{name}.gif")),
+        n=min(FILM_PICTURES, _pictures_in(model_dir.snapshots(folder)[-1])),
+        still=still,
+    )
+
+
+def _pictures_in(snapshot: Path) -> int:
+    """Pictures in a snapshot, which is a row of squares."""
+    pixels = read_png(snapshot)
+    return int(pixels.shape[1] // len(pixels))
+
+
+def _last_frame(gif: Path) -> NDArray[np.uint8]:
+    """uint8 (H, W)."""
+    with Image.open(gif) as moving:
+        moving.seek(getattr(moving, "n_frames", 1) - 1)
+        return np.asarray(moving.convert("L"))
 
 
 def _pairs_name(fold: int, diagnosis: str) -> str:
@@ -105,6 +148,7 @@ def draw_all(run: RunDir, folds: list[Fold], diagnoses: tuple[str, ...], manifes
             if fold == folds[0]:  # the same slices in every fold
                 found += review(run, fold, diagnosis, manifest)
             found += slices(run, fold, diagnosis, manifest)
+            found.append(training_sheet(run, fold, diagnosis))
             found.append(film(run, fold, diagnosis))
             found.append(_picture("nearest_pairs", fold.fold, diagnosis, origin="both", path=pairs, n=PAIRS))
     return found

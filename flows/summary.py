@@ -109,25 +109,23 @@ def _class_count(manifest: pd.DataFrame, fold: Fold, diagnosis: str) -> ClassCou
 
 
 def _training(run: RunDir, fold: int, diagnosis: str) -> TrainingRecord:
+    """How one GAN was trained. Its minutes stay in its folder: two runs of one seed give the same summary."""
     folder = run.model(fold, diagnosis)
     trained = read_record(model_dir.config_path(folder), model_dir.TrainedGan)
-    return TrainingRecord(
-        fold=fold,
-        diagnosis=diagnosis,
-        n_slices=trained.n_slices,
-        n_subjects=trained.n_subjects,
-        images_seen=trained.images_seen,
-        generator_parameters=trained.generator_parameters,
-        discriminator_parameters=trained.discriminator_parameters,
-        curve=tuple(
-            CurvePoint(
-                images_seen=tick.images_seen,
-                generator_loss=tick.generator_loss,
-                discriminator_loss=tick.discriminator_loss,
-                discriminator_accuracy=tick.discriminator_accuracy,
-            )
-            for tick in model_dir.read_curve(folder)
-        ),
+    told = {"n_slices", "n_subjects", "images_seen", "generator_parameters", "discriminator_parameters"}
+    told |= {"watched", "alarms", "stopped", "kept_at", "best_wrong"}
+    curve = model_dir.read_curve(folder)
+    ticks = curve[[name for name in CurvePoint.model_fields if name in curve]].to_dict("records")
+    return TrainingRecord.model_validate(
+        {
+            **trained.model_dump(include=told),
+            "fold": fold,
+            "diagnosis": diagnosis,
+            "curve": [  # no watch: NaN in a table, None in a record
+                {name: None if value == "" or pd.isna(value) else value for name, value in tick.items()}
+                for tick in ticks
+            ],
+        }
     )
 
 

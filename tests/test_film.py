@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_contracts.splits import Fold
+from flows import pictures
 from pipeline.formats import film
 from pipeline.formats.film import FilmError, require_writable, write_film
+from pipeline.formats.raster import read_png, write_png
+from pipeline.run_dir import RunDir
 
 
 def _frames(n: int = 7, height: int = 32, width: int = 48) -> np.ndarray:
@@ -155,3 +159,64 @@ def test_an_ffmpeg_that_fails_leaves_nothing_and_says_nothing_of_its_log(
 def test_the_ffmpeg_that_came_with_the_library_runs() -> None:
     done = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-version"], capture_output=True, check=True)  # noqa: S603
     assert b"libx264" in done.stdout
+
+
+# --- the film in the report ---
+
+
+def _trained(run: RunDir, *, ticks: int, noise: float, side: int = 64, images: int = 8) -> None:
+    """Snapshots of discs that grow brighter, grainy by `noise` in [0, 1]; `images` of them in a row a tick."""
+    rng = np.random.default_rng(7)
+    y, x = np.mgrid[:side, :side] / side - 0.5
+    disc = np.tile((x**2 + y**2 < 0.15).astype(float), (1, images))
+    for tick in range(ticks):
+        grain = rng.random(disc.shape)
+        shown = (1 - noise) * disc * (60 + 180 * tick / ticks) + noise * 255 * grain
+        write_png(run.model(0, "tumour") / "snapshots" / f"{tick:09d}.png", shown.astype(np.uint8))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    (tmp_path / "models" / "0" / "tumour" / "snapshots").mkdir(parents=True)
+    return RunDir(tmp_path)
+
+
+FOLD = Fold(fold=0, train=("a",), test=("b",))
+
+
+@pytest.mark.parametrize(("noise", "frames"), [(0.05, 24), (1.0, 12)])
+def test_the_film_in_the_report_stays_small_whatever_it_shows(run: RunDir, noise: float, frames: int) -> None:
+    _trained(run, ticks=40, noise=noise)
+    shown = pictures.film(run, FOLD, "tumour")
+    path = run.root / shown.path
+    assert path.stat().st_size <= pictures.FILM_BYTES
+    assert (shown.kind, shown.origin, shown.n) == ("film", "synthetic", 4)
+    moving, _ = _read_gif(path)
+    assert len(moving) == frames
+    assert moving.shape[1:] == (64, 4 * 64)
+
+
+def test_the_still_of_a_film_is_its_last_frame(run: RunDir) -> None:
+    _trained(run, ticks=5, noise=0.3, images=2)
+    shown = pictures.film(run, FOLD, "tumour")
+    moving, _ = _read_gif(run.root / shown.path)
+    assert shown.still is not None
+    assert shown.n == 2
+    assert np.array_equal(read_png(run.root / shown.still), moving[-1])
+    assert np.array_equal(moving[-1], read_png(run.model(0, "tumour") / "snapshots" / "000000004.png"))
+
+
+def test_a_film_is_drawn_again_to_the_same_bytes_and_leaves_nothing_beside(run: RunDir) -> None:
+    _trained(run, ticks=3, noise=0.1)
+    first = (run.root / pictures.film(run, FOLD, "tumour").path).read_bytes()
+    assert (run.root / pictures.film(run, FOLD, "tumour").path).read_bytes() == first
+    assert sorted(path.name for path in run.picture("").iterdir()) == ["0-tumour-film-end.png", "0-tumour-film.gif"]
+
+
+def test_a_training_of_one_tick_has_a_film_and_a_still(run: RunDir) -> None:
+    _trained(run, ticks=1, noise=0.1)
+    shown = pictures.film(run, FOLD, "tumour")
+    moving, _ = _read_gif(run.root / shown.path)
+    assert len(moving) == 1
+    assert shown.still is not None
+    assert np.array_equal(read_png(run.root / shown.still), moving[0])
