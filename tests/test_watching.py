@@ -287,3 +287,25 @@ def test_a_joint_gan_becomes_one_of_each_diagnosis_or_is_gone_on_from(tmp_path: 
         assert copy.n_slices == copy.condition_counts[derived.condition_counts.index(max(derived.condition_counts))]
     assert sum(derived.condition_counts) < joint.n_slices
     assert model_dir.healthy_path(tmp_path / "joint").read_bytes() == before
+
+
+def test_no_condition_is_left_with_too_few_slices_by_holding_out(tmp_path: Path) -> None:
+    data = slices()
+    sequences = ["FLAIR"] * 90
+    rng = np.random.default_rng(3)
+    held = np.flatnonzero(hold_out(data.groups, share=0.1, rng=rng))
+    for row in held[:9]:
+        sequences[row] = "T1"  # nine slices, all of groups that would be held out
+    given = TrainingSet(data.images, data.groups, data.diagnoses, data.positions, sequences, data.planes)
+    config = CONFIG.model_copy(update={"images": 2 * BATCH, "watch": WatchConfig(grace=1)})
+    trained = training.train(
+        folder=tmp_path,
+        data=given,
+        config=config,
+        seed=3,
+        compute=PLAIN,
+        progress=lambda *_: None,
+        make_ruler=no_ruler,
+    )
+    assert trained.condition_counts == (72, 9)
+    assert trained.n_held_out == 9

@@ -117,6 +117,10 @@ def _prepare(data: TrainingSet, *, config: gan.GanConfig, seed: int, watched: bo
     held_out = np.zeros(len(c), np.bool_)
     if watched:
         held_out = hold_out(data.groups, share=config.held_out, rng=np.random.default_rng(seed))
+        # a condition that this would leave with too few to learn gets back the groups it lost
+        scarce = np.bincount(c[~held_out], minlength=len(fitted.levels))[c] < FEWEST_IMAGES
+        groups = np.asarray(data.groups)
+        held_out &= ~np.isin(groups, groups[held_out & scarce])
     if config.condition_weights and len(config.condition_weights) != len(fitted.levels):
         raise ModelError(
             f"condition_weights has {len(config.condition_weights)} entries for {len(fitted.levels)} conditions"

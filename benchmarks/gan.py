@@ -1,0 +1,391 @@
+"""What the GAN reaches on real slices: quality, strategies, other recipes at equal time, planted collapses.
+
+    python benchmarks/gan.py EXPERIMENT DATA WORK [--minutes M] [--seeds 0,1]
+
+EXPERIMENT: quality | strategies | recipes | modes | strong | ten | healthy. DATA: a folder of scans such as
+../shared/data/lgg_flair. WORK: a folder outside of the repository, in which everything is kept and gone on from; each
+training ends as a line of WORK/EXPERIMENT.jsonl. Minutes are of processor time, over all threads, so that they mean
+the same beside other jobs. One of three folds of subjects is kept from everything that learns and is what "held-out
+real" means; all sets are judged at the same n against the same training images, the mean over DRAWS draws of n.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from data_contracts.manifest import DIAGNOSES
+from flows.config import SynthesisConfig
+from flows.watch import make_ruler, training_set
+from pipeline.compute import best_compute
+from pipeline.evidence import fidelity, memorisation
+from pipeline.evidence.classifier import ClassifierConfig, predict, train_classifier
+from pipeline.evidence.features import RandomFeatures, standardise
+from pipeline.run_dir import RunDir
+from pipeline.scans.ingest import ingest
+from pipeline.scans.inputs import IngestConfig
+from pipeline.scans.normalise import NormaliseConfig, apply, fit, measure_all
+from pipeline.scans.split import SplitConfig, split
+from pipeline.synthesis import gan, health, model_dir, recipes, training
+from pipeline.synthesis.augment import AugmentConfig
+from pipeline.synthesis.collapse import Watch, WatchConfig
+from pipeline.synthesis.config import GanConfig
+from pipeline.synthesis.optimisers import OptimiserConfig
+from pipeline.synthesis.sample import sample
+
+Images = NDArray[np.float32]
+SIDE, K, DRAWS, SAMPLES = 64, 5, 20, 600
+MEASURES = ("coverage", "recall", "precision", "density", "kid", "spread")
+UNLIMITED = 100_000_000  # images: minutes end the training
+OTHERS = ("akkaya-new", "dcgan", "sngan")
+
+
+@dataclass(frozen=True)
+class Data:
+    """All slices of a set, normalised by its training part, and which of them are test slices."""
+
+    name: str
+    images: Images  # (N, 1, SIDE, SIDE)
+    rows: pd.DataFrame  # the manifest
+    test: NDArray[np.bool_]
+
+    def of(self, diagnosis: str, *, test: bool) -> NDArray[np.bool_]:
+        """Rows of one diagnosis of the training or the test part."""
+        chosen: NDArray[np.bool_] = (self.rows["diagnosis"] == diagnosis).to_numpy() & (self.test == test)
+        return chosen
+
+
+def load(source: Path, work: Path, *, size: int = SIDE) -> Data:
+    """Ingest once into `work`, split by subject and duplicate group (seed 0), normalise on the training part."""
+    run = RunDir(work / source.name)
+    if not run.manifest.exists():
+        ingest(source=str(source), out=run, config=IngestConfig(), seed=0, key=None, progress=lambda *_: None)
+    rows = pd.read_parquet(run.manifest)
+    fold = split(rows, config=SplitConfig(folds_drawn=3, folds_evaluated=1), seed=0).folds[0]
+    test = rows["group"].isin(fold.test).to_numpy()
+    measured = measure_all(run, list(rows["slice_id"]), NormaliseConfig(size=size))
+    fitted = fit([one for one, held in zip(measured, test, strict=True) if not held])
+    return Data(source.name, np.stack([apply(one, fitted) for one in measured]), rows, test)
+
+
+def judge(samples: Mapping[str, Images], data: Data) -> dict[str, Any]:
+    """Each diagnosis' samples (n, 1, SIDE, SIDE) beside held-out real slices, and what a classifier learns from them.
+
+    real_auc: of a classifier trained on the samples alone and tested on real test slices; both diagnoses needed.
+    """
+    extractor, found = RandomFeatures(), dict[str, Any]()
+    for diagnosis, images in samples.items():
+        part, test = data.of(diagnosis, test=False), data.of(diagnosis, test=True)
+        reference = extractor.extract(data.images[part])
+        scores = [
+            fidelity.fidelity(
+                fold=0,
+                diagnosis=diagnosis,
+                synthetic=standardise(extractor.extract(images), reference=reference),
+                held_out_real=standardise(extractor.extract(data.images[test]), reference=reference),
+                training=standardise(reference, reference=reference),
+                k=K,
+                extractor=extractor.name,
+                extractor_digest=extractor.digest,
+                rng=np.random.default_rng(draw),
+            )
+            for draw in range(DRAWS)
+        ]
+        groups = data.rows.loc[part, "group"].tolist()
+        threshold = memorisation.near_copy_threshold(data.images[part], groups)
+        copies = [
+            float((memorisation.nearest(of, data.images[part], training_groups=groups)[0] <= threshold).mean())
+            for of in (images, data.images[test])
+        ]
+        found[diagnosis] = {
+            "n": scores[0].n,
+            **{
+                name: [
+                    float(np.mean([getattr(s.synthetic, name) for s in scores])),
+                    float(np.mean([getattr(s.held_out_real, name) for s in scores])),
+                ]
+                for name in MEASURES
+            },
+            "near_copies": copies,
+        }
+    if set(samples) == set(DIAGNOSES):
+        n = min(map(len, samples.values()))
+        learnt = np.concatenate([samples[diagnosis][:n] for diagnosis in DIAGNOSES])
+        real = (data.rows["diagnosis"] == "tumour").to_numpy()[data.test]
+        aucs = []
+        for seed in range(2):
+            classifier = train_classifier(
+                images=learnt,
+                diagnoses=np.repeat(np.arange(len(DIAGNOSES)), n),
+                classic=True,
+                config=ClassifierConfig(),
+                seed=seed,
+                compute=best_compute(),
+            )
+            aucs.append(roc_auc_score(real, predict(classifier, data.images[data.test])))
+        found["real_auc"] = float(np.mean(aucs))
+    return found
+
+
+class Trainer:
+    """Trains what an experiment asks for on one set, in folders of WORK, and notes each finished training."""
+
+    def __init__(self, data: Data, work: Path, experiment: str) -> None:
+        self.data, self.work, self.experiment = data, work, experiment
+        self.notes = work / f"{experiment}.jsonl"
+
+    def train(
+        self,
+        name: str,
+        config: GanConfig,
+        seed: int,
+        *,
+        images: Images | None = None,
+        only: str | None = None,
+        **more: Any,
+    ) -> Path:
+        """Train on the training part, of `only` one diagnosis; returns the model's folder. The rest as in training."""
+        rows = ~self.data.test if only is None else self.data.of(only, test=False)
+        folder = (
+            self.work
+            / "models"
+            / self.data.name
+            / self.experiment
+            / f"{name}-{seed}"
+            / (more.get("diagnosis") or only or "joint")
+        )
+        source = self.data.images if images is None else images
+        training.train(
+            folder=folder,
+            data=training_set(source[rows], self.data.rows[rows]),
+            config=config,
+            seed=seed,
+            compute=best_compute(),
+            progress=lambda done, _, said: print(f"{name} {seed} {only}: {done} images, {said}", flush=True),
+            **{"make_ruler": make_ruler(k=K)} | more,
+        )
+        return folder
+
+    def note(self, name: str, seed: int, minutes: float, folders: Mapping[str, Path], *, shrink: int = 1) -> None:
+        """Sample the models, judge them, and write a line with how their trainings went."""
+        samples, went = {}, {}
+        for diagnosis, folder in folders.items():
+            generator, trained = model_dir.load_generator(folder)
+            drawn = torch.from_numpy(sample(generator, trained, seeds=range(SAMPLES)))
+            samples[diagnosis] = torch.nn.functional.avg_pool2d(drawn, shrink).numpy()
+            went[diagnosis] = {
+                "images_seen": trained.images_seen,
+                "kept_at": trained.kept_at,
+                "alarms": [[reason.rule for reason in alarm.reasons] for alarm in trained.alarms],
+                "best_wrong": trained.best_wrong,
+                "stopped": trained.stopped,
+            }
+        line = {"data": self.data.name, "name": name, "seed": seed, "cpu_minutes": minutes, "went": went}
+        line |= judge(samples, self.data)
+        with self.notes.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        print(table([line]), flush=True)
+
+    def done(self, name: str, seed: int) -> bool:
+        """Whether this training has its line."""
+        if not self.notes.exists():
+            return False
+        lines = [json.loads(line) for line in self.notes.read_text().splitlines()]
+        return any((one["data"], one["name"], one["seed"]) == (self.data.name, name, seed) for one in lines)
+
+
+def table(lines: list[dict[str, Any]]) -> str:
+    """Lines as rows of a Markdown table: each measure, and that of held-out real slices in brackets."""
+    rows = [
+        "| set | what | seed | CPU min | diagnosis | n | coverage | recall | KID | near-copies | alarms |",
+        "|" + "---|" * 11,
+    ]
+    for line in lines:
+        for diagnosis in (d for d in DIAGNOSES if d in line):
+            of, went = line[diagnosis], line["went"].get(diagnosis, {})
+            cells = [line["data"], line["name"], line["seed"], f"{line['cpu_minutes']:g}", diagnosis, of["n"]]
+            cells += [f"{of[m][0]:.2f} ({of[m][1]:.2f})" for m in ("coverage", "recall", "kid")]
+            cells += [f"{of['near_copies'][0]:.3f} ({of['near_copies'][1]:.3f})", len(went.get("alarms", []))]
+            rows.append("| " + " | ".join(map(str, cells)) + " |")
+        if "real_auc" in line:
+            rows.append(f"AUC on real test slices after training on these alone: {line['real_auc']:.3f}")
+    return "\n".join(rows)
+
+
+def quality(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
+    """The default recipe, one GAN a diagnosis, so many minutes each."""
+    config = GanConfig(images=UNLIMITED, minutes=minutes)
+    for seed in seeds:
+        if not trainer.done("default", seed):
+            folders = {one: trainer.train("default", config, seed, only=one) for one in DIAGNOSES}
+            trainer.note("default", seed, minutes, folders)
+
+
+def strategies(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
+    """One GAN a diagnosis, a joint one, a joint one and then a copy a diagnosis, at equal minutes in all."""
+    for seed in seeds:
+        for strategy in ("per_class", "joint", "finetune"):
+            if trainer.done(strategy, seed):
+                continue
+            how = SynthesisConfig(strategy=strategy)
+            config = GanConfig(images=UNLIMITED, minutes=minutes)
+            if strategy == "per_class":
+                folders = {one: trainer.train(strategy, config, seed, only=one) for one in DIAGNOSES}
+            else:
+                joint = trainer.train(strategy, config.with_budget(how.joint_budget), seed)
+                folders = dict.fromkeys(DIAGNOSES, joint)
+                for one in DIAGNOSES:
+                    if strategy == "finetune":
+                        longer = config.with_budget(how.copy_budget)
+                        folders[one] = trainer.train(strategy, longer, seed, diagnosis=one, start=joint)
+                    else:
+                        folders[one] = joint.parent / one
+                        model_dir.derive(joint, folders[one], diagnosis=one)
+            trainer.note(strategy, seed, minutes, folders)
+
+
+def others(trainer: Trainer, minutes: float, seeds: list[int], source: Path) -> None:
+    """The default against other recipes at equal minutes, each at its own size and judged at SIDE.
+
+    The others are trained as they are: without a watch, the last generator kept.
+    """
+    quality(trainer, minutes, seeds)
+    for name in OTHERS:
+        config = recipes.load(name)
+        size = config.network.image_size
+        images = trainer.data.images if size == SIDE else load(source, trainer.work, size=size).images
+        config = config.model_copy(update={"images": UNLIMITED, "minutes": minutes})
+        for seed in seeds:
+            if not trainer.done(name, seed):
+                folders = {
+                    one: trainer.train(name, config, seed, images=images, only=one, make_ruler=None)
+                    for one in DIAGNOSES
+                }
+                trainer.note(name, seed, minutes, folders, shrink=size // SIDE)
+
+
+def modes(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
+    """A trained generator frozen to k of its latents, 20 draws for each k: does the watch raise the alarm?"""
+    config = GanConfig(images=UNLIMITED, minutes=minutes)
+    for diagnosis in DIAGNOSES:
+        generator, trained = model_dir.load_generator(trainer.train("default", config, seeds[0], only=diagnosis))
+        rows = trainer.data.of(diagnosis, test=False)
+        groups, images = trainer.data.rows.loc[rows, "group"].tolist(), trainer.data.images[rows]
+        ruler = make_ruler(k=K)(images, groups)
+        rng = np.random.default_rng(0)
+        held = trainer.data.images[trainer.data.of(diagnosis, test=True)]  # nothing is learnt here any more
+        against = health.reference(training=images, groups=groups, held_out=held, ruler=ruler, rng=rng)
+        pool = sample(generator, trained, seeds=range(SAMPLES))
+        for k in (1, 3, 10, SAMPLES):
+            raised = 0
+            for draw in range(20):
+                rng = np.random.default_rng(draw)
+                kept = rng.choice(SAMPLES, k, replace=False)
+                watch, verdict = Watch(WatchConfig()), ""
+                for progress in (0.7, 0.75, 0.8):
+                    shown = pool[rng.choice(kept, 2 * against.n, replace=k < 2 * against.n)]
+                    looked = health.measure(images_seen=1, samples=shown, reference=against, ruler=ruler)
+                    verdict = watch.look(looked, progress=progress).verdict
+                raised += verdict == "alarm"
+            print(
+                f"| {trainer.data.name} | {diagnosis} | {k if k < SAMPLES else 'not frozen'} | {raised} of 20 |",
+                flush=True,
+            )
+
+
+def strong(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
+    """A discriminator made far too strong: 25 times the rate, no penalty, nothing augmented or blurred."""
+    config = GanConfig(
+        images=UNLIMITED,
+        minutes=minutes,
+        tick=1024,
+        gamma=0.0,
+        blur=0.0,
+        augmentation=AugmentConfig(strength=0.0),
+        discriminator_optimiser=OptimiserConfig(learning_rate=1e-2),
+    )
+    _alarms(trainer, "strong", config, minutes, seeds)
+
+
+def ten(trainer: Trainer, minutes: float, seeds: list[int], source: Path) -> None:
+    """The user's first system on ten images, as the user trained it."""
+    data = load(source, trainer.work, size=128)
+    config = recipes.load("akkaya-old").model_copy(update={"images": UNLIMITED, "minutes": minutes, "tick": 512})
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        chosen = np.sort(rng.choice(np.flatnonzero(data.of("tumour", test=False)), 10, replace=False))
+        few = Data(f"{data.name}-ten", data.images[chosen], data.rows.iloc[chosen], np.zeros(10, np.bool_))
+        _alarms(Trainer(few, trainer.work, trainer.experiment), "akkaya-old", config, minutes, [seed])
+
+
+def healthy(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
+    """The default recipe with a short budget, over and over: an alarm is a false one unless its samples say other."""
+    config = GanConfig(images=UNLIMITED, minutes=minutes, tick=1024)
+    _alarms(trainer, "default", config, minutes, seeds)
+
+
+def _alarms(trainer: Trainer, name: str, config: GanConfig, minutes: float, seeds: list[int]) -> None:
+    """Train on tumour slices and print the alarms."""
+    for seed in seeds:
+        folder = trainer.train(name, config, seed, only="tumour")
+        _, trained = model_dir.load_generator(folder)
+        last = model_dir.read_curve(folder).iloc[-1]
+        line = {
+            "data": trainer.data.name,
+            "name": name,
+            "seed": seed,
+            "cpu_minutes": minutes,
+            "images_seen": trained.images_seen,
+            "alarms": [
+                [alarm.images_seen, *(f"{r.rule} {r.value:.2f} ({r.limit:.2f})" for r in alarm.reasons)]
+                for alarm in trained.alarms
+            ],
+            "stopped": trained.stopped,
+            "coverage": [float(last["coverage"]), float(last["coverage_real"])],
+            "diversity": [float(last["diversity"]), float(last["diversity_real"])],
+        }
+        if not trainer.done(name, seed):
+            with trainer.notes.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        print(json.dumps(line), flush=True)
+
+
+def main() -> None:
+    """Run one experiment and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    experiments = ("quality", "strategies", "recipes", "modes", "strong", "ten", "healthy")
+    parser.add_argument("experiment", choices=experiments)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[0])
+    given = parser.parse_args()
+    trainer = Trainer(load(given.data, given.work), given.work, given.experiment)
+    run = {
+        "quality": quality,
+        "strategies": strategies,
+        "recipes": lambda t, m, s: others(t, m, s, given.data),
+        "modes": modes,
+        "strong": strong,
+        "ten": lambda t, m, s: ten(t, m, s, given.data),
+        "healthy": healthy,
+    }[given.experiment]
+    with mock.patch.object(gan, "time", SimpleNamespace(monotonic=time.process_time)):  # budgets of processor time
+        run(trainer, given.minutes, given.seeds)
+    if given.experiment in ("quality", "strategies", "recipes"):
+        print(table([json.loads(line) for line in trainer.notes.read_text().splitlines()]))
+
+
+if __name__ == "__main__":
+    main()
