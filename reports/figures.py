@@ -6,6 +6,7 @@ page's own style sheet, so that one figure serves light and dark mode; markers d
 
 import html
 import re
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from io import StringIO
@@ -319,6 +320,9 @@ def _svg(figure: Figure, label: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r'<g id="[^"]*"', "<g", text)  # named alike in every figure, and nothing refers to them
+    # a clip is named after its place down to the last bit, in which the solver of the layout differs from run to run
+    for number, name in enumerate(dict.fromkeys(re.findall(r'<clipPath id="(\w+)"', text))):
+        text = text.replace(name, f"clip{zlib.crc32(label.encode()):08x}-{number}")
     for stand_in, variable in VARIABLES.items():
         text = text.replace(stand_in, f"var(--{variable})")
     text = text.replace("'DejaVu Sans'", "system-ui, sans-serif").replace("\n", " ")
