@@ -9,6 +9,7 @@ from prefect.runtime import flow_run
 from data_contracts.manifest import DIAGNOSES
 from flows import tasks
 from flows.config import ConfigError, RunRecord, load_config, new_run_record, require_free
+from flows.devices import devices
 from pipeline.compute import best_compute
 from pipeline.run_dir import RunDir, read_record, write_record
 from pipeline.scans.inputs import fingerprint
@@ -44,6 +45,8 @@ def augment_mri(
     folds = tasks.split_task(root)
     tasks.normalise_task(root)
     tasks.audit_task(root)
+    if len(devices()) > 1:  # else each GAN is trained in its turn
+        tasks.train_all_task(root, folds, devices())
     for fold in folds:
         if record.config.synthesis.strategy != "per_class":
             tasks.train_joint_task(root, fold)

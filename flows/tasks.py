@@ -22,6 +22,7 @@ from data_contracts.splits import Fold, Splits
 from data_contracts.violations import ContractError, Violation
 from flows import pictures, progress
 from flows.config import RunRecord
+from flows.devices import Job, train_all
 from flows.report import write_report
 from flows.summary import summarise
 from flows.watch import make_ruler, training_set
@@ -43,6 +44,11 @@ from pipeline.synthesis.model_dir import JOINT
 from pipeline.synthesis.sample import sample
 from pipeline.synthesis.training import train
 
+_ORDER = {  # of the GANs of a fold, by strategy: those of one step can be trained at the same time
+    "per_class": (DIAGNOSES,),
+    "joint": ((JOINT,),),
+    "finetune": ((JOINT,), DIAGNOSES),
+}
 MOST_DRAWN = 4  # times the images wanted: where so many were refused, a shortfall is accepted
 
 
@@ -145,63 +151,70 @@ def audit_task(root: Path) -> None:
     write_json(path, [one.model_dump(mode="json") for one in scores])
 
 
+@task(name="train on several devices", cache_policy=NO_CACHE)
+def train_all_task(root: Path, folds: tuple[int, ...], devices: tuple[str, ...]) -> None:
+    """Train every GAN of the study that is not finished, one a device; copies of joint ones when those are there."""
+    for names in _ORDER[_record(RunDir(root)).config.synthesis.strategy]:
+        jobs = [Job(root, fold, name) for fold in folds for name in names]
+        jobs = [job for job in jobs if not _finished(job)]
+        if len(jobs) > 1:
+            train_all(jobs, devices, train_job)
+        elif jobs:
+            _train_here(jobs[0])
+
+
 @task(name="train joint", cache_policy=NO_CACHE)
 def train_joint_task(root: Path, fold: int) -> None:
     """Train the GAN of all diagnoses on one fold's training part."""
-    run = RunDir(root)
-    if model_dir.config_path(run.model(fold, JOINT)).exists():
-        return
-    budget = _record(run).config.synthesis.joint_budget
-    with progress.stage(f"Train the joint GAN, fold {fold}", "images") as update:
-        _train(run, fold, run.model(fold, JOINT), budget=budget, update=update)
+    job = Job(root, fold, JOINT)
+    if not _finished(job):
+        _train_here(job)
 
 
 @task(name="train", cache_policy=NO_CACHE)
 def train_task(root: Path, fold: int, diagnosis: str) -> None:
     """Train the GAN of one diagnosis on one fold's training part, or make it from the joint one."""
-    run = RunDir(root)
-    folder, joint = run.model(fold, diagnosis), run.model(fold, JOINT)
-    if model_dir.config_path(folder).exists():
+    run, job = RunDir(root), Job(root, fold, diagnosis)
+    if _finished(job):
         return
-    synthesis = _record(run).config.synthesis
-    if synthesis.strategy == "joint":
-        model_dir.derive(joint, folder, diagnosis=diagnosis)
-        return
-    with progress.stage(f"Train the {diagnosis} GAN, fold {fold}", "images") as update:
-        if synthesis.strategy == "per_class":
-            _train(run, fold, folder, budget=1.0, update=update, only=diagnosis)
-        else:
-            _train(run, fold, folder, budget=synthesis.copy_budget, update=update, diagnosis=diagnosis, start=joint)
+    if _record(run).config.synthesis.strategy == "joint":
+        model_dir.derive(run.model(fold, JOINT), run.model(fold, diagnosis), diagnosis=diagnosis)
+    else:
+        _train_here(job)
 
 
-def _train(
-    run: RunDir,
-    fold: int,
-    folder: Path,
-    *,
-    budget: float,
-    update: progress.Update,
-    only: str | None = None,
-    diagnosis: str | None = None,
-    start: Path | None = None,
-) -> None:
-    """Train on a fold's training part, of `only` one diagnosis where that is named; the rest as `training.train`.
+def _finished(job: Job) -> bool:
+    return model_dir.config_path(RunDir(job.root).model(job.fold, job.diagnosis)).exists()
 
-    budget: as a multiple of that in the config.
+
+def _train_here(job: Job) -> None:
+    with progress.stage(job.title, "images") as update:
+        train_job(job, None, update)
+
+
+def train_job(job: Job, device: str | None, update: progress.Update) -> None:
+    """Train one GAN of a study on its fold's training part, going on from its checkpoint where one stands.
+
+    By the study's strategy a diagnosis has a GAN that sees its slices alone, or a copy of the joint one that goes on.
+    device: as `best_compute`. Nothing else depends on it. Raises as `training.train`.
     """
-    record = _record(run)
-    manifest = pd.read_parquet(run.manifest)
-    rows = _rows(manifest, _fold(run, fold).train, only)
+    run = RunDir(job.root)
+    record, manifest = _record(run), pd.read_parquet(run.manifest)
+    synthesis = record.config.synthesis
+    alone = synthesis.strategy == "per_class"
+    copy = not alone and job.diagnosis != JOINT
+    budget = 1.0 if alone else synthesis.copy_budget if copy else synthesis.joint_budget
+    rows = _rows(manifest, _fold(run, job.fold).train, job.diagnosis if alone else None)
     train(
-        folder=folder,
-        data=training_set(np.load(run.normalised(fold), mmap_mode="r")[rows], manifest[rows]),
+        folder=run.model(job.fold, job.diagnosis),
+        data=training_set(np.load(run.normalised(job.fold), mmap_mode="r")[rows], manifest[rows]),
         config=record.config.gan.with_budget(budget),
-        seed=_seed(record.seed, "gan", fold, only or JOINT),
-        compute=best_compute(),
+        seed=_seed(record.seed, "gan", job.fold, job.diagnosis if alone else JOINT),
+        compute=best_compute(device),
         progress=update,
         make_ruler=make_ruler(k=record.config.fidelity.k),
-        diagnosis=diagnosis,
-        start=start,
+        diagnosis=job.diagnosis if copy else None,
+        start=run.model(job.fold, JOINT) if copy else None,
     )
 
 
