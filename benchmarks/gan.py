@@ -2,7 +2,7 @@
 
     python benchmarks/gan.py EXPERIMENT DATA WORK [--minutes M] [--seeds 0,1]
 
-EXPERIMENT: quality | strategies | recipes | modes | strong | ten | healthy. DATA: a folder of scans such as
+EXPERIMENT: quality | strategies | recipes | modes | leak | strong | ten | healthy. DATA: a folder of scans such as
 ../shared/data/lgg_flair. WORK: a folder outside of the repository, in which everything is kept and gone on from; each
 training ends as a line of WORK/EXPERIMENT.jsonl. Minutes are of processor time, over all threads, so that they mean
 the same beside other jobs. One of three folds of subjects is kept from everything that learns and is what "held-out
@@ -39,6 +39,8 @@ from pipeline.scans.normalise import NormaliseConfig, apply, fit, measure_all
 from pipeline.scans.split import SplitConfig, split
 from pipeline.synthesis import gan, health, model_dir, recipes, training
 from pipeline.synthesis.augment import AugmentConfig
+from pipeline.synthesis.augment import apply as augment_images
+from pipeline.synthesis.augment import draw as draw_augmentation
 from pipeline.synthesis.collapse import Watch, WatchConfig
 from pipeline.synthesis.config import GanConfig
 from pipeline.synthesis.optimisers import OptimiserConfig
@@ -48,6 +50,7 @@ Images = NDArray[np.float32]
 SIDE, K, DRAWS, SAMPLES = 64, 5, 20, 600
 MEASURES = ("coverage", "recall", "precision", "density", "kid", "spread")
 UNLIMITED = 100_000_000  # images: minutes end the training
+HEAD = -0.8  # grey above which a pixel is of the head
 OTHERS = ("akkaya-new", "dcgan", "sngan")
 
 
@@ -144,6 +147,8 @@ class Trainer:
     def __init__(self, data: Data, work: Path, experiment: str) -> None:
         self.data, self.work, self.experiment = data, work, experiment
         self.notes = work / f"{experiment}.jsonl"
+        # what looks at trained generators looks at those of `quality`, if these minutes are its own
+        self.folder = "quality" if experiment in ("modes", "leak") else experiment
 
     def train(
         self,
@@ -161,7 +166,7 @@ class Trainer:
             self.work
             / "models"
             / self.data.name
-            / self.experiment
+            / self.folder
             / f"{name}-{seed}"
             / (more.get("diagnosis") or only or "joint")
         )
@@ -304,6 +309,43 @@ def modes(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
             )
 
 
+def leak(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
+    """Do samples show the augmentation? Spread over images of what it changes: real, samples, augmented real."""
+    config = GanConfig(images=UNLIMITED, minutes=minutes)
+    for diagnosis in DIAGNOSES:
+        generator, trained = model_dir.load_generator(trainer.train("default", config, seeds[0], only=diagnosis))
+        real = torch.from_numpy(trainer.data.images[trainer.data.of(diagnosis, test=False)])
+        drawn = draw_augmentation(SAMPLES, config.augmentation, torch.Generator().manual_seed(0))
+        again = real[torch.arange(SAMPLES) % len(real)]
+        sets = real, torch.from_numpy(sample(generator, trained, seeds=range(SAMPLES))), augment_images(again, drawn)
+        print("| diagnosis | spread over images of | real | samples | augmented real |")
+        for name in shown_by(real):
+            cells = [f"{float(shown_by(images)[name].std()):.3f}" for images in sets]
+            print(f"| {diagnosis} | {name} | {' | '.join(cells)} |", flush=True)
+        boxes = [f"{float(flattest_square(images).lt(0.02).float().mean()):.3f}" for images in sets]
+        print(f"| {diagnosis} | (share with a flat grey square) | {' | '.join(boxes)} |", flush=True)
+
+
+def shown_by(images: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What augmentation changes, of each image (N, 1, S, S): (N,) each; lengths as shares of the side."""
+    head = (images[:, 0] > HEAD).double()
+    side = images.shape[-1]
+    area = head.sum((1, 2)).clamp_min(1)
+    at = torch.arange(side, dtype=torch.float64) / side
+    row, column = (head.sum(2) * at).sum(1) / area, (head.sum(1) * at).sum(1) / area
+    dy, dx = at[None, :, None] - row[:, None, None], at[None, None, :] - column[:, None, None]
+    moments = [(head * product).sum((1, 2)) / area for product in (dy * dy, dx * dx, dy * dx)]
+    tilt = torch.rad2deg(torch.atan2(2 * moments[2], moments[0] - moments[1]) / 2)  # of the longer axis
+    grey = (images[:, 0].double() * head).sum((1, 2)) / area
+    return {"size": (area / side**2).sqrt(), "row": row, "column": column, "tilt, degrees": tilt, "grey": grey}
+
+
+def flattest_square(images: torch.Tensor) -> torch.Tensor:
+    """Of each image (N, 1, S, S) the least root mean square of grey in a square of a fifth of the side: (N,)."""
+    mean_square = torch.nn.functional.avg_pool2d(images**2, images.shape[-1] // 5, stride=1)
+    return mean_square.flatten(1).amin(1).sqrt()
+
+
 def strong(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
     """A discriminator made far too strong: 25 times the rate, no penalty, nothing augmented or blurred."""
     config = GanConfig(
@@ -364,7 +406,7 @@ def _alarms(trainer: Trainer, name: str, config: GanConfig, minutes: float, seed
 def main() -> None:
     """Run one experiment and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    experiments = ("quality", "strategies", "recipes", "modes", "strong", "ten", "healthy")
+    experiments = ("quality", "strategies", "recipes", "modes", "leak", "strong", "ten", "healthy")
     parser.add_argument("experiment", choices=experiments)
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
@@ -377,6 +419,7 @@ def main() -> None:
         "strategies": strategies,
         "recipes": lambda t, m, s: others(t, m, s, given.data),
         "modes": modes,
+        "leak": leak,
         "strong": strong,
         "ten": lambda t, m, s: ten(t, m, s, given.data),
         "healthy": healthy,

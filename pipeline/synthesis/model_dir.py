@@ -103,7 +103,7 @@ def _write(path: Path, data: bytes) -> None:
 def read_state(path: Path, *, advice: str) -> dict[str, Any]:
     """What `write_state` wrote. Raises ModelError, with the advice, where it is damaged or another file."""
     try:
-        content = torch.load(path, weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)  # its device may be another's by now
         return dict(content)
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise ModelError(f"the checkpoint {path} is damaged ({type(error).__name__}); {advice}") from error
