@@ -189,6 +189,7 @@ def train(
     preset: Annotated[str, typer.Option(help="See `augment-mri presets`.")] = "quick",
     recipe: Annotated[str | None, typer.Option(help="In place of the preset's GAN; see `augment-mri presets`.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file whose keys replace the preset's.")] = None,
+    devices: Annotated[int, typer.Option(min=1, help="GPUs that share each batch; without a GPU, processes.")] = 1,
     seed: Seed = 0,
 ) -> None:
     """Train one GAN on all slices of one diagnosis; running it again goes on from its checkpoint."""
@@ -198,7 +199,15 @@ def train(
 
     study = load_config(preset=preset, file=config, recipe=recipe)
     with stage(f"Train the {diagnosis} GAN", "images") as update:
-        train_model(dataset=dataset, out=out, diagnosis=diagnosis, config=study, seed=seed, progress=update)
+        train_model(
+            dataset=dataset,
+            out=out,
+            diagnosis=diagnosis,
+            config=study,
+            seed=seed,
+            progress=update,
+            devices=devices,
+        )
 
 
 @app.command()

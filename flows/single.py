@@ -1,10 +1,12 @@
 """One GAN by itself, outside a study: train it on a dataset, sample from it, walk through it, film its training."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
@@ -13,24 +15,29 @@ from data_contracts.manifest import DIAGNOSES
 from flows.config import ConfigError, StudyConfig, require_free
 from flows.progress import Update
 from flows.watch import make_ruler, training_set
-from pipeline.compute import best_compute
+from pipeline.compute import Compute, best_compute
 from pipeline.formats.film import FilmError, require_writable, write_film
 from pipeline.formats.raster import read_png, to_uint8
 from pipeline.formats.synthetic import write_synthetic
 from pipeline.run_dir import RunDir, write_record
 from pipeline.scans.normalise import apply, fit, measure_all
-from pipeline.synthesis import model_dir
+from pipeline.synthesis import model_dir, parallel
 from pipeline.synthesis.sample import draw, fingerprint, parse_counts, parse_seeds, walk
-from pipeline.synthesis.training import train
+from pipeline.synthesis.training import train, train_on
 
 MOST_FRAMES = 20_000  # of a walk: ten minutes at 30 a second
 FILM_FPS = 4  # of a training: slow enough to look at each tick
 
 
 def train_model(
-    *, dataset: Path, out: Path, diagnosis: str, config: StudyConfig, seed: int, progress: Update
+    *, dataset: Path, out: Path, diagnosis: str, config: StudyConfig, seed: int, progress: Update, devices: int = 1
 ) -> model_dir.TrainedGan:
-    """Train on every slice of one diagnosis: there is no test part, so nothing may be judged on this dataset."""
+    """Train on every slice of one diagnosis: there is no test part, so nothing may be judged on this dataset.
+
+    devices: GPUs that share each batch, or processes where there is no GPU. Raises ConfigError.
+    """
+    compute = best_compute()
+    names = _devices(devices, config, compute)
     if diagnosis not in DIAGNOSES:
         raise ConfigError(f"there is no diagnosis {diagnosis!r}; choose one of {', '.join(DIAGNOSES)}")
     source = RunDir(dataset)
@@ -50,15 +57,30 @@ def train_model(
     measured = measure_all(source, list(chosen["slice_id"]), config.normalise, spacings=spacings)
     normalisation = fit(measured)
     write_record(fitted, normalisation)
-    return train(
+    train_here = train if devices == 1 else partial(train_on, names)
+    return train_here(
         folder=out,
         data=training_set(np.stack([apply(one, normalisation) for one in measured]), chosen),
         config=config.gan,
         seed=seed,
-        compute=best_compute(),
+        compute=compute,
         progress=progress,
         make_ruler=make_ruler(k=config.fidelity.k),
     )
+
+
+def _devices(n: int, config: StudyConfig, compute: Compute) -> list[str]:
+    """What n devices are called, where they are there and can share a batch. Raises ConfigError."""
+    try:
+        parallel.require_equal_shares(config.gan.batch_size, processes=n)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if compute.device == "cpu":
+        return ["cpu"] * n
+    there = torch.cuda.device_count()
+    if n > there:
+        raise ConfigError(f"{n} GPUs are asked for and {there} are here; lower --devices")
+    return [f"cuda:{i}" for i in range(n)]
 
 
 def sample_model(

@@ -1,6 +1,7 @@
 """What a training is given: its slices with what is known of them, and the judge's measures for its collapse watch."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -35,25 +36,25 @@ def make_ruler(*, k: int) -> MakeRuler:
 
     k: neighbours in coverage and recall, fewer where there are fewer images.
     """
+    return partial(_ruler, k=k)  # which can be sent to another process
 
-    def ruler(training: Images, groups: Sequence[str]) -> Ruler:
-        extractor = RandomFeatures()
-        reference = extractor.extract(training)
-        threshold = near_copy_threshold(training, groups) if len(set(groups)) >= FEWEST_GROUPS else None
 
-        def extract(images: Images) -> Features:
-            return standardise(extractor.extract(images), reference=reference)
+def _ruler(training: Images, groups: Sequence[str], *, k: int) -> Ruler:
+    extractor = RandomFeatures()
+    reference = extractor.extract(training)
+    threshold = near_copy_threshold(training, groups) if len(set(groups)) >= FEWEST_GROUPS else None
 
-        def compare(*, candidate: Features, training: Features) -> MetricSet:
-            neighbours = min(k, len(candidate) - 1, len(training) - 1)
-            return metric_set(candidate=candidate, training=training, k=neighbours, rng=np.random.default_rng(0))
+    def extract(images: Images) -> Features:
+        return standardise(extractor.extract(images), reference=reference)
 
-        def copies(images: Images) -> NDArray[np.bool_]:
-            if threshold is None:
-                return np.zeros(len(images), np.bool_)
-            distances, _ = nearest(images, training, training_groups=groups)
-            return near_copies(distances, threshold=threshold)
+    def compare(*, candidate: Features, training: Features) -> MetricSet:
+        neighbours = min(k, len(candidate) - 1, len(training) - 1)
+        return metric_set(candidate=candidate, training=training, k=neighbours, rng=np.random.default_rng(0))
 
-        return Ruler(extract, compare, copies)
+    def copies(images: Images) -> NDArray[np.bool_]:
+        if threshold is None:
+            return np.zeros(len(images), np.bool_)
+        distances, _ = nearest(images, training, training_groups=groups)
+        return near_copies(distances, threshold=threshold)
 
-    return ruler
+    return Ruler(extract, compare, copies)

@@ -50,6 +50,10 @@ class Parameters:
     gamma: torch.Tensor
     cutout: torch.Tensor  # centre row, centre column, half height, half width; a half side of 0 cuts nothing
 
+    def rows(self, which: slice) -> "Parameters":
+        """Those of some of the images."""
+        return Parameters(self.theta[which], self.gamma[which], self.cutout[which])
+
 
 def adjusted(strength: float, *, realness: float, n: int, config: AugmentConfig) -> float:
     """The strength after n more images: up while the discriminator overfits, down while it does not; ADA, section 3.1.

@@ -7,6 +7,7 @@ losses stand in `losses`, what makes up a batch in `batches`. "Fake" is the pape
 """
 
 import copy
+import io
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,7 @@ import torch
 from torch import nn
 
 from pipeline.compute import Compute
-from pipeline.synthesis import augment, batches, losses, networks, optimisers
+from pipeline.synthesis import augment, batches, losses, networks, optimisers, parallel
 from pipeline.synthesis.config import GanConfig
 from pipeline.synthesis.curve import Step, Tick, first_fault, table
 from pipeline.synthesis.optimisers import descend
@@ -102,22 +103,29 @@ def train_step(
 ) -> Step:
     """The discriminator once a batch, then the generator once, then EMA; Goodfellow et al. 2014, algorithm 1.
 
-    images: float32 (k B, 1, H, W) in [-1, 1], k = discriminator_steps batches; conditions: int64 (k B,).
-    Both sides see augmented images only.
+    images: float32 (k B, 1, H, W) in [-1, 1], k = discriminator_steps batches; conditions: int64 (k B,). Of several
+    processes (`parallel`) each is given its own rows of every batch. Both sides see augmented images only.
     """
     step = state.images_seen // config.batch_size
-    # a function of seed and progress alone: a resumed training drops out and makes noise like one that never stopped
-    inside = np.random.SeedSequence([state.seed, state.images_seen]).generate_state(1)
+    # a function of seed and progress alone: a resumed training drops out and makes noise like one that never stopped;
+    # other rows are other images, and dropped out otherwise
+    which = [parallel.rank()] if parallel.rank() else []
+    inside = np.random.SeedSequence([state.seed, state.images_seen, *which]).generate_state(1)
+    share = config.batch_size // parallel.count()
     with _own_chance(int(inside[0]), compute):
-        for i in range(len(images) // config.batch_size):
-            rows = slice(i * config.batch_size, (i + 1) * config.batch_size)
+        for i in range(len(images) // share):
+            rows = slice(i * share, (i + 1) * share)
             real, c = compute.put(images[rows]), conditions[rows].to(compute.device)
             d_loss, penalty, accuracy = _discriminator_step(
                 state, real, c, step=step + i, config=config, compute=compute
             )
         g_loss = _generator_step(state, real, c, config=config, compute=compute)
-    state.images_seen += len(images)
-    update_ema(state, config, len(images))
+    n = len(images) * parallel.count()
+    state.images_seen += n
+    # running means, which each process has of its own rows
+    sides = (state.generator, state.discriminator)
+    parallel.mean_(one for side in sides for one in side.buffers() if one.is_floating_point())
+    update_ema(state, config, n)
     return Step(d_loss, penalty, accuracy, g_loss)
 
 
@@ -126,12 +134,13 @@ def _discriminator_step(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Tell one real batch from a fake one of the same conditions. Returns detached loss, penalty, accuracy."""
     with torch.no_grad(), compute.autocast():
-        fake = state.generator(_latents(state, len(real), config, compute), c)
+        fake = state.generator(_latents(state, config, compute), c)
     penalise = step % config.penalty_interval == 0 and config.gamma > 0
     seen_real = _seen(state, real, config, compute).requires_grad_(penalise)
     seen_fake = _seen(state, fake, config, compute).requires_grad_(penalise and config.r2)
+    discriminator = parallel.averaging(state.discriminator)
     with compute.autocast():
-        real_logits, fake_logits = state.discriminator(seen_real, c), state.discriminator(seen_fake, c)
+        real_logits, fake_logits = discriminator(seen_real, c), discriminator(seen_fake, c)
         loss = losses.LOSSES[config.loss].discriminator(real_logits, fake_logits, config.real_label)
         penalty = torch.zeros_like(loss)
         if penalise:
@@ -140,12 +149,12 @@ def _discriminator_step(
                 slope = slope + losses.gradient_penalty(fake_logits, seen_fake)
             penalty = config.penalty_interval * config.gamma / 2 * slope
         if config.loss == "wgan-gp":
-            share = torch.rand(len(real), generator=state.rng)
+            share = torch.rand(config.batch_size, generator=state.rng)[parallel.rows(config.batch_size)]
             ends = seen_real.detach(), seen_fake.detach()
-            between = losses.interpolate_penalty(lambda x: state.discriminator(x, c), *ends, share=share)
+            between = losses.interpolate_penalty(lambda x: discriminator(x, c), *ends, share=share)
             penalty = penalty + config.interpolate_penalty * between
     descend(state.discriminator_optimiser, loss + penalty, l1=config.discriminator_optimiser.l1)
-    real_logits, fake_logits = real_logits.detach(), fake_logits.detach()
+    real_logits, fake_logits = parallel.gathered(real_logits.detach()), parallel.gathered(fake_logits.detach())
     _adapt(state, real_logits, fake_logits, config)
     middle = (real_logits.mean() + fake_logits.mean()) / 2
     accuracy = ((real_logits > middle).float().mean() + (fake_logits < middle).float().mean()) / 2
@@ -159,7 +168,7 @@ def _generator_step(
     loss = losses.LOSSES[config.loss]
     state.discriminator.requires_grad_(False)
     with compute.autocast():
-        fake = state.generator(_latents(state, len(real), config, compute), c)
+        fake = parallel.averaging(state.generator)(_latents(state, config, compute), c)
         fake_logits = state.discriminator(_seen(state, fake, config, compute), c)
         real_logits = torch.zeros_like(fake_logits)
         if loss.generator_sees_real:
@@ -170,15 +179,16 @@ def _generator_step(
     return g_loss.detach()
 
 
-def _latents(state: State, n: int, config: GanConfig, compute: Compute) -> torch.Tensor:
-    return torch.randn(n, config.network.latent_dim, generator=state.rng).to(compute.device)
+def _latents(state: State, config: GanConfig, compute: Compute) -> torch.Tensor:
+    z = torch.randn(config.batch_size, config.network.latent_dim, generator=state.rng)
+    return z[parallel.rows(len(z))].to(compute.device)
 
 
 def _seen(state: State, images: torch.Tensor, config: GanConfig, compute: Compute) -> torch.Tensor:
     """What the discriminator sees of images, real or fake: augmented, and early on blurred."""
     if state.strength > 0:
-        drawn = augment.draw(len(images), config.augmentation, state.rng, strength=state.strength)
-        images = augment.apply(images, drawn)
+        drawn = augment.draw(config.batch_size, config.augmentation, state.rng, strength=state.strength)
+        images = augment.apply(images, drawn.rows(parallel.rows(config.batch_size)))
     # an alias, so that asking for a gradient never marks the caller's own tensor
     return _blurred(state, images, config, compute).view_as(images)
 
@@ -272,32 +282,68 @@ def train(
 
     images: float32 (N, 1, H, W) in [-1, 1], of one training part; conditions: int64 (N,). Half of all images
     are shown mirrored (`mirror`): heads are nearly symmetric, so that doubles the data and leaks nothing that is not
-    true. `on_tick` may put an earlier state back, and ends the training by returning True. Raises TrainingFailed, at
-    the first tick with a loss or weight that is not finite and before calling `on_tick`; ValueError where
-    `condition_weights` do not fit the conditions.
+    true. `on_tick` may put an earlier state back, and ends the training by returning True. Of several processes
+    (`parallel`) the first alone calls it; all start from, and go back to, the state that the first has. Raises
+    TrainingFailed, at the first tick with a loss or weight that is not finite and before calling `on_tick`; ValueError
+    where `condition_weights` do not fit the conditions.
     """
     draw = batches.sampler(conditions, sampling=config.sampling, weights=config.condition_weights)
     n = config.batch_size * config.discriminator_steps
     steps: list[Step] = []
+    _follow(state)
     started = time.monotonic() - state.seconds
     while progress(state, config) < 1:
-        rows = draw(n, state.rng)
+        rows = _share(draw(n, state.rng), config)
         batch = images[rows]
         if config.mirror:
-            mirrored = torch.rand(n, generator=state.rng) < 0.5
+            mirrored = _share(torch.rand(n, generator=state.rng) < 0.5, config)
             batch = torch.where(mirrored[:, None, None, None], batch.flip(3), batch)
         steps.append(train_step(state, images=batch, conditions=conditions[rows], config=config, compute=compute))
         state.seconds = time.monotonic() - started
+        if config.minutes is not None:  # then steps depend on it
+            state.seconds = parallel.by_first(lambda: state.seconds)
         if state.images_seen % config.tick < n or progress(state, config) >= 1:
             tick = _tick(state, steps, config)
             steps = []
-            if on_tick(state, tick):
+            if _acted_on(tick, state, on_tick):
                 return
 
 
+def _share(drawn: torch.Tensor, config: GanConfig) -> torch.Tensor:
+    """What this process computes of draws (k B,) for k batches."""
+    return drawn.view(-1, config.batch_size)[:, parallel.rows(config.batch_size)].flatten()
+
+
+def _acted_on(tick: Tick, state: State, on_tick: Callable[[State, Tick], bool | None]) -> bool:
+    """Let the first process act on a tick, and the others do as it did. Returns whether to end here."""
+    end, went_back = parallel.by_first(lambda: (bool(on_tick(state, tick)), state.images_seen != tick.images_seen))
+    if went_back:
+        _follow(state)
+    return end
+
+
+def _follow(state: State) -> None:
+    """Put the state of the first process into all of them, by way of the CPU: a tensor knows its device by number."""
+    if parallel.count() == 1:
+        return
+
+    def saved() -> bytes:
+        buffer = io.BytesIO()
+        torch.save(capture(state), buffer)
+        return buffer.getvalue()
+
+    content = parallel.by_first(saved)
+    if parallel.rank() > 0:
+        restore(state, torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+
+
 def _tick(state: State, steps: list[Step], config: GanConfig) -> Tick:
-    """Means over these steps. Raises TrainingFailed where one of them, or a weight after them, is not finite."""
+    """Means over these steps and all processes.
+
+    Raises TrainingFailed where one of them, or a weight after them, is not finite.
+    """
     measured = table(steps)
+    parallel.mean_(measured.values())
     fault = first_fault(measured)
     if fault is None:
         for name in ("discriminator", "generator"):

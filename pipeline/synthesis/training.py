@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pipeline.compute import Compute
 from pipeline.formats.raster import to_uint8, write_png
 from pipeline.run_dir import read_record, whole
-from pipeline.synthesis import conditions, gan, model_dir
+from pipeline.synthesis import conditions, gan, model_dir, parallel
+from pipeline.synthesis.collapse import Alarm
 from pipeline.synthesis.curve import Tick
 from pipeline.synthesis.model_dir import JOINT, ModelError, TrainedGan
 from pipeline.synthesis.watching import MakeRuler, Watching, hold_out
@@ -71,15 +72,17 @@ def train(
     collapse watch; without them, or with `config.watch.on` false, the last generator is kept. A finished folder is
     returned as it is. Raises ModelError before anything is trained where there are too few images, where the network
     cannot make such images, and where the checkpoint is damaged or of another training; later where the disk is full;
-    gan.TrainingFailed where the training cannot go on. The last checkpoint stays where it is.
+    gan.TrainingFailed where the training cannot go on. The last checkpoint stays where it is. Of several processes
+    (`train_on`) the first alone looks at the training and writes.
     """
     if model_dir.config_path(folder).exists():
         return read_record(model_dir.config_path(folder), TrainedGan)
     make_ruler = make_ruler if config.watch.on else None
     ready = _prepare(data, config=config, seed=seed, watched=make_ruler is not None, diagnosis=diagnosis)
+    if parallel.rank() > 0:
+        make_ruler, start = None, None
     training = _begin(folder, ready, config=config, seed=seed, compute=compute, make_ruler=make_ruler, start=start)
-    training.resume()
-    if not training.stopped:
+    if not parallel.by_first(training.resume):
         gan.train(
             training.state,
             images=torch.from_numpy(ready.images[~ready.held_out]),
@@ -88,11 +91,34 @@ def train(
             compute=compute,
             on_tick=lambda _, tick: training.tick(tick, progress),
         )
-    if ready.diagnosis == JOINT and not model_dir.healthy_path(folder).exists():
-        model_dir.write_state(model_dir.healthy_path(folder), gan.capture(training.state))
-    trained = training.trained()
-    model_dir.finish(folder, trained, curve=training.curve, keep_state=ready.diagnosis == JOINT)
-    return trained
+    return parallel.by_first(training.finish)
+
+
+def train_on(
+    devices: Sequence[str],
+    *,
+    config: gan.GanConfig,
+    compute: Compute,
+    progress: Progress,
+    **arguments: Any,
+) -> TrainedGan:
+    """`train` on several devices at once, a process each: `cuda:0`, `cuda:1` and so on, or `cpu` so many times.
+
+    What comes out is what `train` gives, but for rounding and for what networks do with a batch as a whole
+    (docs/gan.md); one may go on where the other stopped. arguments: the others of `train`; make_ruler can be pickled.
+    Raises what `train` raises, ValueError where the devices cannot have equal shares of a batch, and
+    gan.TrainingFailed where a process is lost.
+    """
+    parallel.require_equal_shares(config.batch_size, processes=len(devices))
+    shared = arguments | {"config": config}
+    each = [shared | {"compute": replace(compute, device=device)} for device in devices]
+    try:
+        return parallel.run(train, devices=devices, arguments=each, progress=progress)
+    except parallel.ProcessLost as error:
+        raise gan.TrainingFailed(
+            f"{error}, without a word of why (memory that ran out is the usual cause: lower gan.batch_size); its last "
+            "checkpoint stands"
+        ) from None
 
 
 def _prepare(data: TrainingSet, *, config: gan.GanConfig, seed: int, watched: bool, diagnosis: str | None) -> _Prepared:
@@ -158,14 +184,18 @@ class _Training:
     watching: Watching | None
     identity: dict[str, object]
     curve: list[dict[str, Any]] = field(default_factory=list)  # a row a tick, also of those that were gone back on
+    joint: TrainedGan | None = None  # whose copy this is
     stopped: bool = False
     _last: tuple[float, int] = (0.0, 0)  # seconds and images at the tick before, for the speed
 
-    def resume(self) -> None:
-        """Put the checkpoint back, where there is one. Raises ModelError and leaves a wrong one where it is."""
+    def resume(self) -> bool:
+        """Put the checkpoint back, where there is one; returns whether the training had ended there.
+
+        Raises ModelError and leaves a wrong one where it is.
+        """
         path = model_dir.checkpoint_path(self.folder)
         if not path.exists():
-            return
+            return False
         advice = "remove the folder it stands in to train this GAN from the start"
         saved = model_dir.read_state(path, advice=advice)
         other = saved.get("identity", {})
@@ -178,17 +208,26 @@ class _Training:
         if self.watching is not None:
             self.watching.watch.restore(saved["watch"])
         self._last = (self.state.seconds, self.state.images_seen)
+        return self.stopped
+
+    def finish(self) -> TrainedGan:
+        """Make the folder that of a finished model."""
+        joint, healthy = self.ready.diagnosis == JOINT, model_dir.healthy_path(self.folder)
+        if joint and not healthy.exists():
+            model_dir.write_state(healthy, gan.capture(self.state))
+        trained = self.trained()
+        model_dir.finish(self.folder, trained, curve=self.curve, keep_state=joint)
+        return trained
 
     def tick(self, tick: Tick, progress: Progress) -> bool:
         """Draw the fixed latents, let the watch look and act, note it all, save; returns whether to end here."""
-        row = asdict(tick) | {"attempt": 0, "verdict": ""}
+        row = asdict(tick) | {"attempt": len(self._alarms), "verdict": ""}
         seconds, images = self._last
         speed = (tick.images_seen - images) / max(self.state.seconds - seconds, 1e-9)
         self._draw_snapshot(tick)
         if self.watching is None:
             model_dir.write_generator(model_dir.best_path(self.folder), self.state.generator_ema)
         else:
-            row["attempt"] = len(self.watching.watch.alarms)
             health, decision = self.watching.look(self.state)
             row |= health.numbers() | {"verdict": decision.verdict}
             self.stopped = decision.verdict == "stop"
@@ -214,11 +253,18 @@ class _Training:
             kept_at=self.curve[-1]["images_seen"] if best is None else best.images_seen,
             watched=self.watching is not None,
             best_wrong=0 if best is None else best.wrong,
-            alarms=() if self.watching is None else tuple(self.watching.watch.alarms),
+            alarms=self._alarms,
             stopped=self.stopped,
+            joint_until=None if self.joint is None else self.joint.images_seen,
             generator_parameters=sum(p.numel() for p in self.state.generator.parameters()),
             discriminator_parameters=sum(p.numel() for p in self.state.discriminator.parameters()),
         )
+
+    @property
+    def _alarms(self) -> tuple[Alarm, ...]:
+        """All so far, those of the joint training that this one is a copy of among them."""
+        before = () if self.joint is None else self.joint.alarms
+        return before if self.watching is None else (*before, *self.watching.watch.alarms)
 
     def _save(self) -> None:
         content = {
@@ -232,14 +278,21 @@ class _Training:
 
     @torch.no_grad()
     def _draw_snapshot(self, tick: Tick) -> None:
-        """Draw the same latents as at every tick, so that pictures compare over time; conditions in turn."""
-        n, conditions_there = self.config.snapshot_images, torch.tensor(np.flatnonzero(self.ready.counts))
+        """Draw the same latents as at every tick, so that pictures compare over time; conditions in turn.
+
+        A joint generator draws them a row a diagnosis, as the copy of that diagnosis will.
+        """
+        n = self.config.snapshot_images
         z = torch.randn(n, self.config.network.latent_dim, generator=torch.Generator().manual_seed(self.seed))
-        c = conditions_there[torch.arange(n) % len(conditions_there)]
-        pictures = self.state.generator_ema(z.to(self.compute.device), c.to(self.compute.device)).float().cpu().numpy()
+        rows = []
+        for diagnosis in model_dir.rows_of_snapshots(self.ready.diagnosis):
+            drawn = [c for c in self.ready.conditions.of_diagnosis(diagnosis) if self.ready.counts[c]]
+            c = torch.tensor(drawn)[torch.arange(n) % len(drawn)]
+            pictures = self.state.generator_ema(z.to(self.compute.device), c.to(self.compute.device)).float().cpu()
+            rows.append(np.concatenate(list(to_uint8(pictures.numpy()[:, 0])), axis=1))
         path = model_dir.snapshot_path(self.folder, number=len(self.curve), images_seen=tick.images_seen)
         with whole(path) as part:
-            write_png(part, np.concatenate(list(to_uint8(pictures[:, 0])), axis=1))
+            write_png(part, np.concatenate(rows))
 
 
 def _begin(
@@ -281,9 +334,15 @@ def _begin(
     except ValueError as error:
         raise ModelError(str(error)) from None
     identity |= _flat("gan", config.model_dump(mode="json"))
-    if joint is not None:
+    training = _Training(folder, ready, config, seed, compute, state, watching, identity)
+    if joint is not None and start is not None:
         gan.restore(state, joint)
-    return _Training(folder, ready, config, seed, compute, state, watching, identity)
+        # a copy has its model's past: its pictures, its curve, its alarms
+        model_dir.copy_snapshots(start, folder, diagnosis=ready.diagnosis)
+        training.curve[:] = model_dir.read_curve(start).to_dict("records")
+        training.joint = read_record(model_dir.config_path(start), TrainedGan)
+        training._last = (state.seconds, state.images_seen)
+    return training
 
 
 def _flat(name: str, value: object) -> dict[str, object]:
