@@ -229,35 +229,36 @@ def table(lines: list[dict[str, Any]]) -> str:
 
 
 def quality(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
-    """The default recipe, one GAN a diagnosis, so many minutes each."""
+    """The default recipe and strategy, so many minutes for each diagnosis."""
     config = GanConfig(images=UNLIMITED, minutes=minutes)
     for seed in seeds:
         if not trainer.done("default", seed):
-            folders = {one: trainer.train("default", config, seed, only=one) for one in DIAGNOSES}
-            trainer.note("default", seed, minutes, folders)
+            trainer.note("default", seed, minutes, _by(SynthesisConfig(), trainer, "default", config, seed))
 
 
 def strategies(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
     """One GAN a diagnosis, a joint one, a joint one and then a copy a diagnosis, at equal minutes in all."""
+    config = GanConfig(images=UNLIMITED, minutes=minutes)
     for seed in seeds:
         for strategy in ("per_class", "joint", "finetune"):
-            if trainer.done(strategy, seed):
-                continue
-            how = SynthesisConfig(strategy=strategy)
-            config = GanConfig(images=UNLIMITED, minutes=minutes)
-            if strategy == "per_class":
-                folders = {one: trainer.train(strategy, config, seed, only=one) for one in DIAGNOSES}
-            else:
-                joint = trainer.train(strategy, config.with_budget(how.joint_budget), seed)
-                folders = dict.fromkeys(DIAGNOSES, joint)
-                for one in DIAGNOSES:
-                    if strategy == "finetune":
-                        longer = config.with_budget(how.copy_budget)
-                        folders[one] = trainer.train(strategy, longer, seed, diagnosis=one, start=joint)
-                    else:
-                        folders[one] = joint.parent / one
-                        model_dir.derive(joint, folders[one], diagnosis=one)
-            trainer.note(strategy, seed, minutes, folders)
+            if not trainer.done(strategy, seed):
+                how = SynthesisConfig(strategy=strategy)
+                trainer.note(strategy, seed, minutes, _by(how, trainer, strategy, config, seed))
+
+
+def _by(how: SynthesisConfig, trainer: Trainer, name: str, config: GanConfig, seed: int) -> dict[str, Path]:
+    """Train by a strategy; the folder of each diagnosis' model."""
+    if how.strategy == "per_class":
+        return {one: trainer.train(name, config, seed, only=one) for one in DIAGNOSES}
+    joint = trainer.train(name, config.with_budget(how.joint_budget), seed)
+    if how.strategy == "finetune":
+        longer = config.with_budget(how.copy_budget)
+        return {one: trainer.train(name, longer, seed, diagnosis=one, start=joint) for one in DIAGNOSES}
+    folders = {one: joint.parent / one for one in DIAGNOSES}
+    for one, folder in folders.items():
+        if not model_dir.config_path(folder).exists():
+            model_dir.derive(joint, folder, diagnosis=one)
+    return folders
 
 
 def others(trainer: Trainer, minutes: float, seeds: list[int], source: Path) -> None:
@@ -283,8 +284,9 @@ def others(trainer: Trainer, minutes: float, seeds: list[int], source: Path) -> 
 def modes(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
     """A trained generator frozen to k of its latents, 20 draws for each k: does the watch raise the alarm?"""
     config = GanConfig(images=UNLIMITED, minutes=minutes)
+    folders = _by(SynthesisConfig(), trainer, "default", config, seeds[0])
     for diagnosis in DIAGNOSES:
-        generator, trained = model_dir.load_generator(trainer.train("default", config, seeds[0], only=diagnosis))
+        generator, trained = model_dir.load_generator(folders[diagnosis])
         rows = trainer.data.of(diagnosis, test=False)
         groups, images = trainer.data.rows.loc[rows, "group"].tolist(), trainer.data.images[rows]
         ruler = make_ruler(k=K)(images, groups)
@@ -312,8 +314,9 @@ def modes(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
 def leak(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
     """Do samples show the augmentation? Spread over images of what it changes: real, samples, augmented real."""
     config = GanConfig(images=UNLIMITED, minutes=minutes)
+    folders = _by(SynthesisConfig(), trainer, "default", config, seeds[0])
     for diagnosis in DIAGNOSES:
-        generator, trained = model_dir.load_generator(trainer.train("default", config, seeds[0], only=diagnosis))
+        generator, trained = model_dir.load_generator(folders[diagnosis])
         real = torch.from_numpy(trainer.data.images[trainer.data.of(diagnosis, test=False)])
         drawn = draw_augmentation(SAMPLES, config.augmentation, torch.Generator().manual_seed(0))
         again = real[torch.arange(SAMPLES) % len(real)]

@@ -197,6 +197,7 @@ class TrainingRecord(Record):
     kept_at: int | None = None  # images seen by the generator that is kept; None: the last one
     # of the kept one, at its tick: 0 healthy, 1 poor (too alike, or most kinds of heads missing), 2 at fault
     best_wrong: Literal[0, 1, 2] = 0
+    joint_until: int | None = None  # images seen until when it learned from slices of all diagnoses; None: never
 
 
 class Picture(Record):

@@ -54,7 +54,7 @@ class SynthesisConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     # per_class: one for each diagnosis; joint: one for all, the diagnosis among its conditions; finetune: a joint one,
     # then a copy for each diagnosis goes on with that one's slices alone
-    strategy: Literal["per_class", "joint", "finetune"] = "per_class"
+    strategy: Literal["per_class", "joint", "finetune"] = "finetune"
     joint_share: float = Field(0.5, gt=0, lt=1)  # of all images, of finetune: shown to the joint one
 
     @property

@@ -109,11 +109,11 @@ def _class_count(manifest: pd.DataFrame, fold: Fold, diagnosis: str) -> ClassCou
 
 
 def _training(run: RunDir, fold: int, diagnosis: str) -> TrainingRecord:
-    """How one GAN was trained. Its minutes stay in its folder: two runs of one seed give the same summary."""
+    """How one GAN was trained."""
     folder = run.model(fold, diagnosis)
     trained = read_record(model_dir.config_path(folder), model_dir.TrainedGan)
     told = {"n_slices", "n_subjects", "images_seen", "generator_parameters", "discriminator_parameters"}
-    told |= {"watched", "alarms", "stopped", "kept_at", "best_wrong"}
+    told |= {"watched", "alarms", "stopped", "kept_at", "best_wrong", "joint_until"}
     curve = model_dir.read_curve(folder)
     ticks = curve[[name for name in CurvePoint.model_fields if name in curve]].to_dict("records")
     return TrainingRecord.model_validate(

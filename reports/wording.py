@@ -393,6 +393,18 @@ def watch_reading(record: TrainingRecord) -> str:
     )
 
 
+def joint_reading(record: TrainingRecord) -> str:
+    """What the generator learned from slices of the other diagnosis; empty where it never did."""
+    if record.joint_until is None:
+        return ""
+    if record.joint_until >= record.images_seen:
+        return "One generator was trained on the slices of all diagnoses, and is told which to make."
+    return (
+        f"Up to {_images(record.joint_until)} it was trained on the slices of all diagnoses, and from there as a copy "
+        f"of its own on {slices_of(record.diagnosis)} alone."
+    )
+
+
 def looks(record: TrainingRecord) -> tuple[CurvePoint, ...]:
     """The ticks at which the collapse watch looked."""
     return tuple(point for point in record.curve if point.verdict is not None)
@@ -403,7 +415,7 @@ def alarm_readings(record: TrainingRecord) -> tuple[str, ...]:
     last = len(record.alarms) - 1
     return tuple(
         f"Alarm {i + 1}, at {_images(alarm.images_seen)}: {_broken(alarm)}. "
-        f"{_stop(i + 1) if record.stopped and i == last else _return(alarm)}"
+        f"{_stop(i + 1) if record.stopped and i == last else _return(alarm, record.joint_until)}"
         for i, alarm in enumerate(record.alarms)
     )
 
@@ -442,8 +454,10 @@ def alarm_phrase(reason: AlarmReason) -> str:
     }[reason.rule]
 
 
-def _return(alarm: Alarm) -> str:
+def _return(alarm: Alarm, joint_until: int | None) -> str:
     onward = "more slowly and with stronger augmentation"
+    if alarm.return_to is None and joint_until is not None and alarm.images_seen > joint_until:
+        return f"No healthy moment had been seen since, so training began again from the joint generator, {onward}."
     if alarm.return_to is None:
         return f"No healthy moment had been seen, so training began anew from another random start, {onward}."
     return f"Training went back to its last healthy moment, at {_images(alarm.return_to)}, and went on {onward}."

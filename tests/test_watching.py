@@ -9,9 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from data_contracts.manifest import DIAGNOSES
 from data_contracts.results import MetricSet
 from flows.watch import make_ruler
 from pipeline.compute import PLAIN
+from pipeline.formats.raster import read_png
 from pipeline.synthesis import gan, model_dir, training
 from pipeline.synthesis.augment import AugmentConfig
 from pipeline.synthesis.collapse import WatchConfig
@@ -283,7 +285,15 @@ def test_a_joint_gan_becomes_one_of_each_diagnosis_or_is_gone_on_from(tmp_path: 
         assert copy.diagnosis == diagnosis
         assert copy.conditions == joint.conditions
         assert copy.condition_counts == derived.condition_counts
-        assert model_dir.read_curve(tmp_path / diagnosis)["images_seen"].iloc[-1] == 7 * BATCH
+        curve = model_dir.read_curve(tmp_path / diagnosis)
+        assert curve["images_seen"].tolist() == [BATCH * i for i in range(1, 8)]  # the joint training's past is its own
+        assert copy.joint_until == derived.joint_until == 4 * BATCH
+        pictures = model_dir.snapshots(tmp_path / diagnosis)
+        assert len(pictures) == 7
+        first, last = read_png(pictures[0]), read_png(pictures[-1])
+        assert first.shape == last.shape == (SIDE, 2 * SIDE)
+        both = read_png(model_dir.snapshots(tmp_path / "joint")[0])
+        assert np.array_equal(first, both[:SIDE] if diagnosis == DIAGNOSES[0] else both[SIDE:])
         assert copy.n_slices == copy.condition_counts[derived.condition_counts.index(max(derived.condition_counts))]
     assert sum(derived.condition_counts) < joint.n_slices
     assert model_dir.healthy_path(tmp_path / "joint").read_bytes() == before

@@ -733,3 +733,21 @@ def test_every_light_has_a_rule_with_its_limit() -> None:
     rules = " ".join(lights.rules())
     for name in ("Utility", "Diversity", "Copies", "Data quality", str(lights.REACH_GOOD), str(lights.SUBJECTS_GOOD)):
         assert name in rules
+
+
+def test_a_copy_of_a_joint_generator_says_when_it_learned_from_what() -> None:
+    copy = training([0.5]).model_copy(update={"joint_until": 1500})
+    assert plain(wording.joint_reading(copy)) == (
+        "Up to 1,500 images it was trained on the slices of all diagnoses, and from there as a copy of its own on "
+        "tumour slices alone."
+    )
+    shared = training([0.5]).model_copy(update={"joint_until": 2000})
+    assert wording.joint_reading(shared).startswith("One generator was trained on the slices of all diagnoses")
+    assert wording.joint_reading(training([0.5])) == ""
+
+
+def test_a_copy_begins_again_from_the_joint_generator_and_not_from_chance() -> None:
+    one = watched(20, alarm(1_000, None), alarm(50_000, None)).model_copy(update={"joint_until": 30_000})
+    before, after = wording.alarm_readings(one)
+    assert "another random start" in before
+    assert "began again from the joint generator" in after

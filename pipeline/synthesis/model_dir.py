@@ -2,18 +2,20 @@
 
 import io
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file, save
 from torch import nn
 
-from pipeline.run_dir import read_record, write_bytes, write_record, write_table
+from data_contracts.manifest import DIAGNOSES
+from pipeline.formats.raster import read_png, write_png
+from pipeline.run_dir import read_record, whole, write_bytes, write_record, write_table
 from pipeline.synthesis import networks
 from pipeline.synthesis.collapse import Alarm
 from pipeline.synthesis.conditions import Conditions
@@ -44,6 +46,7 @@ class TrainedGan(BaseModel):
     best_wrong: int  # of the kept generator: 0 healthy or not watched, 1 poor, 2 at fault
     alarms: tuple[Alarm, ...]
     stopped: bool  # by the watch, before its budget was spent
+    joint_until: int | None = None  # of a copy of a joint GAN: images seen until then, of all diagnoses
     generator_parameters: int
     discriminator_parameters: int
 
@@ -123,11 +126,11 @@ def derive(joint: Path, folder: Path, *, diagnosis: str) -> TrainedGan:
     trained = read_record(config_path(joint), TrainedGan)
     of_diagnosis = trained.conditions.of_diagnosis(diagnosis)
     counts = tuple(n if c in of_diagnosis else 0 for c, n in enumerate(trained.condition_counts))
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(joint / "snapshots", folder / "snapshots", dirs_exist_ok=True)
+    copy_snapshots(joint, folder, diagnosis=diagnosis)
     for path in (_weights(joint), joint / "curves.parquet"):
         write_bytes(folder / path.name, path.read_bytes())
-    derived = trained.model_copy(update={"diagnosis": diagnosis, "condition_counts": counts})
+    update = {"diagnosis": diagnosis, "condition_counts": counts, "joint_until": trained.images_seen}
+    derived = trained.model_copy(update=update)
     write_record(config_path(folder), derived)
     return derived
 
@@ -149,6 +152,20 @@ def snapshot_path(folder: Path, *, number: int, images_seen: int) -> Path:
 def snapshots(folder: Path) -> Sequence[Path]:
     """Pictures of the fixed latents, in the order in which they came."""
     return sorted((folder / "snapshots").glob("*.png"))
+
+
+def rows_of_snapshots(diagnosis: str) -> tuple[str, ...]:
+    """The diagnosis of each row of pictures in a snapshot, from above."""
+    return DIAGNOSES if diagnosis == JOINT else (diagnosis,)
+
+
+def copy_snapshots(joint: Path, folder: Path, *, diagnosis: str) -> None:
+    """Copy one diagnosis' row of a joint model's snapshots."""
+    rows = rows_of_snapshots(JOINT)
+    for path in snapshots(joint):
+        picture = np.split(read_png(path), len(rows))[rows.index(diagnosis)]
+        with whole(folder / "snapshots" / path.name) as part:
+            write_png(part, picture)
 
 
 def load_generator(folder: Path) -> tuple[nn.Module, TrainedGan]:

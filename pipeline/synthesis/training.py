@@ -14,6 +14,7 @@ from pipeline.compute import Compute
 from pipeline.formats.raster import to_uint8, write_png
 from pipeline.run_dir import read_record, whole
 from pipeline.synthesis import conditions, gan, model_dir, parallel
+from pipeline.synthesis.collapse import Alarm
 from pipeline.synthesis.curve import Tick
 from pipeline.synthesis.model_dir import JOINT, ModelError, TrainedGan
 from pipeline.synthesis.watching import MakeRuler, Watching, hold_out
@@ -183,8 +184,9 @@ class _Training:
     watching: Watching | None
     identity: dict[str, object]
     curve: list[dict[str, Any]] = field(default_factory=list)  # a row a tick, also of those that were gone back on
+    joint: TrainedGan | None = None  # whose copy this is
     stopped: bool = False
-    _last: tuple[float, int] = (0.0, 0)  # seconds and images at the tick before, for the speed
+    last_tick: tuple[float, int] = (0.0, 0)  # seconds and images then, for the speed
 
     def resume(self) -> bool:
         """Put the checkpoint back, where there is one; returns whether the training had ended there.
@@ -205,7 +207,7 @@ class _Training:
         self.stopped = saved["stopped"]
         if self.watching is not None:
             self.watching.watch.restore(saved["watch"])
-        self._last = (self.state.seconds, self.state.images_seen)
+        self.last_tick = (self.state.seconds, self.state.images_seen)
         return self.stopped
 
     def finish(self) -> TrainedGan:
@@ -219,19 +221,18 @@ class _Training:
 
     def tick(self, tick: Tick, progress: Progress) -> bool:
         """Draw the fixed latents, let the watch look and act, note it all, save; returns whether to end here."""
-        row = asdict(tick) | {"attempt": 0, "verdict": ""}
-        seconds, images = self._last
+        row = asdict(tick) | {"attempt": len(self._alarms), "verdict": ""}
+        seconds, images = self.last_tick
         speed = (tick.images_seen - images) / max(self.state.seconds - seconds, 1e-9)
         self._draw_snapshot(tick)
         if self.watching is None:
             model_dir.write_generator(model_dir.best_path(self.folder), self.state.generator_ema)
         else:
-            row["attempt"] = len(self.watching.watch.alarms)
             health, decision = self.watching.look(self.state)
             row |= health.numbers() | {"verdict": decision.verdict}
             self.stopped = decision.verdict == "stop"
         self.curve.append(row)
-        self._last = (self.state.seconds, self.state.images_seen)
+        self.last_tick = (self.state.seconds, self.state.images_seen)
         self._save()
         progress(min(self.state.images_seen, self.config.images), self.config.images, _said(row, speed))
         return self.stopped
@@ -252,11 +253,18 @@ class _Training:
             kept_at=self.curve[-1]["images_seen"] if best is None else best.images_seen,
             watched=self.watching is not None,
             best_wrong=0 if best is None else best.wrong,
-            alarms=() if self.watching is None else tuple(self.watching.watch.alarms),
+            alarms=self._alarms,
             stopped=self.stopped,
+            joint_until=None if self.joint is None else self.joint.images_seen,
             generator_parameters=sum(p.numel() for p in self.state.generator.parameters()),
             discriminator_parameters=sum(p.numel() for p in self.state.discriminator.parameters()),
         )
+
+    @property
+    def _alarms(self) -> tuple[Alarm, ...]:
+        """All so far, those of the joint training that this one is a copy of among them."""
+        before = () if self.joint is None else self.joint.alarms
+        return before if self.watching is None else (*before, *self.watching.watch.alarms)
 
     def _save(self) -> None:
         content = {
@@ -270,14 +278,21 @@ class _Training:
 
     @torch.no_grad()
     def _draw_snapshot(self, tick: Tick) -> None:
-        """Draw the same latents as at every tick, so that pictures compare over time; conditions in turn."""
-        n, conditions_there = self.config.snapshot_images, torch.tensor(np.flatnonzero(self.ready.counts))
+        """Draw the same latents as at every tick, so that pictures compare over time; conditions in turn.
+
+        A joint generator draws them a row a diagnosis, as the copy of that diagnosis will.
+        """
+        n = self.config.snapshot_images
         z = torch.randn(n, self.config.network.latent_dim, generator=torch.Generator().manual_seed(self.seed))
-        c = conditions_there[torch.arange(n) % len(conditions_there)]
-        pictures = self.state.generator_ema(z.to(self.compute.device), c.to(self.compute.device)).float().cpu().numpy()
+        rows = []
+        for diagnosis in model_dir.rows_of_snapshots(self.ready.diagnosis):
+            drawn = [c for c in self.ready.conditions.of_diagnosis(diagnosis) if self.ready.counts[c]]
+            c = torch.tensor(drawn)[torch.arange(n) % len(drawn)]
+            pictures = self.state.generator_ema(z.to(self.compute.device), c.to(self.compute.device)).float().cpu()
+            rows.append(np.concatenate(list(to_uint8(pictures.numpy()[:, 0])), axis=1))
         path = model_dir.snapshot_path(self.folder, number=len(self.curve), images_seen=tick.images_seen)
         with whole(path) as part:
-            write_png(part, np.concatenate(list(to_uint8(pictures[:, 0])), axis=1))
+            write_png(part, np.concatenate(rows))
 
 
 def _begin(
@@ -319,9 +334,18 @@ def _begin(
     except ValueError as error:
         raise ModelError(str(error)) from None
     identity |= _flat("gan", config.model_dump(mode="json"))
-    if joint is not None:
+    training = _Training(folder, ready, config, seed, compute, state, watching, identity)
+    if joint is not None and start is not None:
         gan.restore(state, joint)
-    return _Training(folder, ready, config, seed, compute, state, watching, identity)
+        # a copy has its model's past: its pictures, its curve, its alarms
+        past = model_dir.read_curve(start)
+        model_dir.copy_snapshots(start, folder, diagnosis=ready.diagnosis)
+        training.curve[:] = [
+            dict(zip(map(str, past), row, strict=True)) for row in past.itertuples(index=False, name=None)
+        ]
+        training.joint = read_record(model_dir.config_path(start), TrainedGan)
+        training.last_tick = (state.seconds, state.images_seen)
+    return training
 
 
 def _flat(name: str, value: object) -> dict[str, object]:
