@@ -144,8 +144,8 @@ def judge(samples: Mapping[str, Images], data: Data) -> dict[str, Any]:
 class Trainer:
     """Trains what an experiment asks for on one set, in folders of WORK, and notes each finished training."""
 
-    def __init__(self, data: Data, work: Path, experiment: str) -> None:
-        self.data, self.work, self.experiment = data, work, experiment
+    def __init__(self, data: Data, work: Path, experiment: str, minutes: float) -> None:
+        self.data, self.work, self.experiment, self.minutes = data, work, experiment, minutes
         self.notes = work / f"{experiment}.jsonl"
         # what looks at trained generators looks at those of `quality`, if these minutes are its own
         self.folder = "quality" if experiment in ("modes", "leak") else experiment
@@ -167,7 +167,7 @@ class Trainer:
             / "models"
             / self.data.name
             / self.folder
-            / f"{name}-{seed}"
+            / f"{name}-{seed}-{self.minutes:g}"
             / (more.get("diagnosis") or only or "joint")
         )
         source = self.data.images if images is None else images
@@ -207,7 +207,8 @@ class Trainer:
         if not self.notes.exists():
             return False
         lines = [json.loads(line) for line in self.notes.read_text().splitlines()]
-        return any((one["data"], one["name"], one["seed"]) == (self.data.name, name, seed) for one in lines)
+        wanted = (self.data.name, name, seed, self.minutes)
+        return any((one["data"], one["name"], one["seed"], one["cpu_minutes"]) == wanted for one in lines)
 
 
 def table(lines: list[dict[str, Any]]) -> str:
@@ -371,7 +372,7 @@ def ten(trainer: Trainer, minutes: float, seeds: list[int], source: Path) -> Non
         rng = np.random.default_rng(seed)
         chosen = np.sort(rng.choice(np.flatnonzero(data.of("tumour", test=False)), 10, replace=False))
         few = Data(f"{data.name}-ten", data.images[chosen], data.rows.iloc[chosen], np.zeros(10, np.bool_))
-        _alarms(Trainer(few, trainer.work, trainer.experiment), "akkaya-old", config, minutes, [seed])
+        _alarms(Trainer(few, trainer.work, trainer.experiment, minutes), "akkaya-old", config, minutes, [seed])
 
 
 def healthy(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
@@ -416,7 +417,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[0])
     given = parser.parse_args()
-    trainer = Trainer(load(given.data, given.work), given.work, given.experiment)
+    trainer = Trainer(load(given.data, given.work), given.work, given.experiment, given.minutes)
     run = {
         "quality": quality,
         "strategies": strategies,

@@ -108,6 +108,7 @@ def _private_prefect() -> Iterator[None]:
     os.environ.update(
         PREFECT_HOME=home,
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="true",
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="180",  # 20 were too few beside a training
         PREFECT_LOGGING_LEVEL="CRITICAL",  # errors reach the user once, as one line, from main()
         PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW="ignore",
     )

@@ -39,15 +39,16 @@ def stage(title: str, unit: str = "") -> Iterator[Update]:
 
 
 def _lines(title: str, unit: str, start: float) -> Update:
-    last = start
+    last, before = start, None  # of what a resumed stage had done before, nothing tells its speed now
 
     def update(done: int, total: int, said: str = "", /) -> None:
-        nonlocal last
+        nonlocal last, before
         now = time.monotonic()
-        if now - last < SECONDS_BETWEEN_LINES or not done:
+        before = done if before is None and done != 1 else before or 0
+        if now - last < SECONDS_BETWEEN_LINES or done <= before:
             return
         last = now
-        left = (now - start) / done * (total - done)
+        left = (now - start) / (done - before) * (total - done)
         console.print(f"{title}: {done:,} of {total:,} {unit}, about {_duration(left)} left{said and '; '}{said}")
 
     return update

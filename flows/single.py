@@ -1,5 +1,6 @@
 """One GAN by itself, outside a study: train it on a dataset, sample from it, walk through it, film its training."""
 
+import os
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,8 +20,8 @@ from pipeline.compute import Compute, best_compute
 from pipeline.formats.film import FilmError, require_writable, write_film
 from pipeline.formats.raster import read_png, to_uint8
 from pipeline.formats.synthetic import write_synthetic
-from pipeline.run_dir import RunDir, write_record
-from pipeline.scans.normalise import apply, fit, measure_all
+from pipeline.run_dir import RunDir, read_record, write_record
+from pipeline.scans.normalise import Normalisation, apply, fit, measure_all
 from pipeline.synthesis import model_dir, parallel
 from pipeline.synthesis.sample import draw, fingerprint, parse_counts, parse_seeds, walk
 from pipeline.synthesis.training import train, train_on
@@ -56,7 +57,12 @@ def train_model(
     spacings = list(chosen["spacing_mm"].astype(float)) if config.normalise.spacing_mm else None
     measured = measure_all(source, list(chosen["slice_id"]), config.normalise, spacings=spacings)
     normalisation = fit(measured)
-    write_record(fitted, normalisation)
+    if fitted.exists() and read_record(fitted, Normalisation) != normalisation:
+        raise ConfigError(f"{out} holds a training of another dataset or size; choose a new folder with --out")
+    try:
+        write_record(fitted, normalisation)
+    except OSError as error:
+        raise ConfigError(f"{out} cannot be written: {os.strerror(error.errno or 0)}") from error
     train_here = train if devices == 1 else partial(train_on, names)
     return train_here(
         folder=out,

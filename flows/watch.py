@@ -42,7 +42,6 @@ def make_ruler(*, k: int) -> MakeRuler:
 def _ruler(training: Images, groups: Sequence[str], *, k: int) -> Ruler:
     extractor = RandomFeatures()
     reference = extractor.extract(training)
-    threshold = near_copy_threshold(training, groups) if len(set(groups)) >= FEWEST_GROUPS else None
 
     def extract(images: Images) -> Features:
         return standardise(extractor.extract(images), reference=reference)
@@ -51,9 +50,11 @@ def _ruler(training: Images, groups: Sequence[str], *, k: int) -> Ruler:
         neighbours = min(k, len(candidate) - 1, len(training) - 1)
         return metric_set(candidate=candidate, training=training, k=neighbours, rng=np.random.default_rng(0))
 
+    if len(set(groups)) < FEWEST_GROUPS:
+        return Ruler(extract, compare, None)
+    threshold = near_copy_threshold(training, groups)
+
     def copies(images: Images) -> NDArray[np.bool_]:
-        if threshold is None:
-            return np.zeros(len(images), np.bool_)
         distances, _ = nearest(images, training, training_groups=groups)
         return near_copies(distances, threshold=threshold)
 

@@ -420,7 +420,8 @@ def test_minutes_end_a_training_too_and_count_on_after_a_kill(monkeypatch: pytes
     monkeypatch.setattr(gan.time, "monotonic", lambda: float(next(clock)))
     config = CONFIG.model_copy(update={"images": 10_000, "minutes": 1.0})
     state = _state()
-    assert [tick.images_seen for tick in _ticks(state, config)] == [32, 48]  # six steps of eight
+    # six steps of eight; a fortieth of the budget is over at each, so each is a tick
+    assert [tick.images_seen for tick in _ticks(state, config)] == [8, 16, 24, 32, 40, 48]
     assert (state.seconds, gan.progress(state, config)) == (60.0, 1.0)
     earlier = _state()
     earlier.seconds = 30.0

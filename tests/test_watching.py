@@ -16,10 +16,10 @@ from pipeline.compute import PLAIN
 from pipeline.formats.raster import read_png
 from pipeline.synthesis import gan, model_dir, training
 from pipeline.synthesis.augment import AugmentConfig
-from pipeline.synthesis.collapse import WatchConfig
+from pipeline.synthesis.collapse import WatchConfig, faults
 from pipeline.synthesis.gan import GanConfig
 from pipeline.synthesis.health import Accuracy, Health, Measured, Ruler
-from pipeline.synthesis.model_dir import TrainedGan
+from pipeline.synthesis.model_dir import ModelError, TrainedGan
 from pipeline.synthesis.networks.lean import LeanConfig
 from pipeline.synthesis.optimisers import OptimiserConfig
 from pipeline.synthesis.training import TrainingSet
@@ -74,9 +74,9 @@ def train(
 ) -> TrainedGan:
     ticks = 0
 
-    def progress(_done: int, _total: int, _said: str) -> None:
+    def progress(_done: int, _total: int, said: str) -> None:
         nonlocal ticks
-        ticks += 1
+        ticks += bool(said)  # the first call only says from where it begins
         if ticks == die_after:
             raise Killed
 
@@ -111,7 +111,8 @@ ILL = replace(WELL, nearest=Measured(0.1, 1.0, 0.01))  # a few modes again and a
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every training falls ill at its tick 11; kernel distance is least at tick 5."""
 
-    def measure(self: Watching, state: gan.State) -> Health:
+    def measure(_self: Watching, state: gan.State, *, accuracy: float) -> Health:
+        assert 0 <= accuracy <= 1
         tick = state.images_seen // BATCH
         kid = Measured(0.1 + 0.01 * abs(tick - 5), 0.05, 0.01)
         return replace(WELL if tick <= 10 else ILL, images_seen=state.images_seen, kid=kid)
@@ -133,10 +134,10 @@ def test_an_alarm_goes_back_and_on_slower_with_more_augmentation_and_after_three
 
     look = Watching.look
 
-    def seen(self: Watching, state: gan.State) -> object:
+    def seen(self: Watching, state: gan.State, **more: float) -> object:
         if state.images_seen == 5 * BATCH:
             at_tick_5.append({name: one.clone() for name, one in state.generator_ema.state_dict().items()})
-        return look(self, state)
+        return look(self, state, **more)
 
     monkeypatch.setattr(gan, "hold_back", spy)
     monkeypatch.setattr(Watching, "look", seen)
@@ -319,3 +320,106 @@ def test_no_condition_is_left_with_too_few_slices_by_holding_out(tmp_path: Path)
     )
     assert trained.condition_counts == (72, 9)
     assert trained.n_held_out == 9
+
+
+def test_eight_images_known_without_augmentation_are_no_reason_to_stop() -> None:
+    known = replace(WELL, accuracy=Accuracy(1.0, 1.0, None, 0, as_trained=0.8))
+    assert not faults(known, WatchConfig())
+    wins = replace(WELL, accuracy=Accuracy(1.0, 1.0, None, 0, as_trained=0.99))
+    assert [reason.rule for reason in faults(wins, WatchConfig())] == ["discriminator_wins"]
+    assert not faults(wins, WatchConfig(wins=2.0))
+
+
+def test_a_training_that_begins_anew_is_young_again_by_the_clock_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = [0]
+
+    def measure(_self: Watching, state: gan.State, *, accuracy: float) -> Health:
+        ticks[0] += 1
+        # the first start never gets well; the second one does, after as many ticks as a young one has
+        return replace(ILL if ticks[0] <= 10 else WELL, images_seen=state.images_seen)
+
+    clock = iter(range(0, 10**6, 3))
+    monkeypatch.setattr(Watching, "measure", measure)
+    monkeypatch.setattr("pipeline.synthesis.gan.time.monotonic", lambda: float(next(clock)))
+    config = CONFIG.model_copy(update={"images": 10_000, "minutes": 1.5, "watch": WatchConfig(grace=0.15)})
+    trained = train(tmp_path, config=config)
+    curve = model_dir.read_curve(tmp_path)
+    assert [alarm.return_to for alarm in trained.alarms] == [None]
+    assert not trained.stopped
+    assert trained.best_wrong == 0
+    assert curve["verdict"].tolist()[:12] == ["suspect"] * 6 + ["alarm"] + ["suspect"] * 3 + ["healthy"] * 2
+    assert curve["images_seen"].tolist()[6:8] == [7 * BATCH, BATCH]
+
+
+def test_copies_of_a_joint_gan_that_was_stopped_ill_begin_from_first_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Watching, "measure", lambda _self, state, accuracy: replace(ILL, images_seen=state.images_seen))
+    joint = training.train(
+        folder=tmp_path / "joint",
+        data=slices(diagnoses=("no_tumour", "tumour")),
+        config=CONFIG,
+        seed=3,
+        compute=PLAIN,
+        progress=lambda *_: None,
+        make_ruler=no_ruler,
+    )
+    assert (joint.stopped, joint.best_wrong, len(joint.alarms)) == (True, 2, 3)
+    start = model_dir.read_state(model_dir.healthy_path(tmp_path / "joint"), advice="")
+    assert (start["images_seen"], start["seconds"]) == (0, 0.0)
+
+
+@pytest.mark.usefixtures("scripted")
+def test_what_a_kill_leaves_is_removed_and_not_taken_for_a_picture(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train(tmp_path, die_after=4)
+    left = [tmp_path / "snapshots" / ".00003-000000032.png.1.part.png", tmp_path / "checkpoint" / ".state.pt.1.part.pt"]
+    for path in left:
+        path.write_bytes(b"half")
+    assert len(model_dir.snapshots(tmp_path)) == 4
+    train(tmp_path)
+    assert not any(path.exists() for path in left)
+    model_dir.checkpoint_path(tmp_path).write_bytes(b"of a kill between the last two writes")
+    train(tmp_path)
+    assert not model_dir.checkpoint_path(tmp_path).exists()
+
+
+def test_weights_that_leave_no_condition_to_draw_and_a_generator_that_ran_away_are_clear_errors(tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"sampling": "weighted", "condition_weights": (0.0,)})
+    with pytest.raises(ModelError, match="no condition that has images a weight above 0"):
+        train(tmp_path / "weights", config=config)
+    wild = OptimiserConfig(kind="sgd", learning_rate=1e34)  # weights are finite, and what they draw is not
+    config = CONFIG.model_copy(update={"generator_optimiser": wild, "ema_half_life": 0})
+    with pytest.raises(gan.TrainingFailed, match="images of the averaged generator are no longer finite, at 8 images"):
+        train(tmp_path / "wild", config=config, ruler=make_ruler(k=5))
+
+
+def test_copies_may_weigh_conditions_that_they_do_not_have(tmp_path: Path) -> None:
+    data = slices(diagnoses=("no_tumour", "tumour"))
+    config = CONFIG.model_copy(
+        update={
+            "images": 2 * BATCH,
+            "sampling": "weighted",
+            "condition_weights": (1.0, 1.0),
+            "watch": WatchConfig(on=False),
+        }
+    )
+
+    def run(folder: Path, config: GanConfig, **more: object) -> TrainedGan:
+        return training.train(
+            folder=folder,
+            data=data,
+            config=config,
+            seed=3,
+            compute=PLAIN,
+            progress=lambda *_: None,
+            **more,  # type: ignore[arg-type]
+        )
+
+    run(tmp_path / "joint", config)
+    longer = config.model_copy(update={"images": 3 * BATCH})
+    assert run(tmp_path / "copy", longer, diagnosis="no_tumour", start=tmp_path / "joint").images_seen == 3 * BATCH
+    with pytest.raises(ModelError, match="budget is spent"):
+        run(tmp_path / "none", config, diagnosis="no_tumour", start=tmp_path / "joint")

@@ -23,7 +23,8 @@ def sampler(conditions: torch.Tensor, *, sampling: Sampling, weights: Sequence[f
     if sampling == "uniform":
         return lambda n, rng: torch.randint(len(conditions), (n,), generator=rng)
     by_condition = torch.argsort(conditions, stable=True)
-    counts = torch.bincount(conditions)
+    # conditions without rows count too: a copy of a joint GAN is shown some of its conditions only
+    counts = torch.bincount(conditions, minlength=len(weights))
     starts = counts.cumsum(0) - counts
     shares = _shares(counts, sampling, weights)
 

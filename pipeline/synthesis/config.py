@@ -10,7 +10,10 @@ from pipeline.synthesis.optimisers import OptimiserConfig
 
 
 class GanConfig(BaseModel):
-    """One training. `images` is its budget in real images shown to the discriminator; going back starts none anew."""
+    """One training. `images` is its budget in real images shown to the discriminator.
+
+    What an alarm goes back on does not count as shown, so that up to three times as many may be; minutes always count.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     images: int = Field(50_000, ge=1)

@@ -43,8 +43,9 @@ __all__ = [  # GanConfig and Tick come from beside
 ]
 
 STATEFUL: Final = ("generator", "discriminator", "generator_ema", "generator_optimiser", "discriminator_optimiser")
-NUMBERS: Final = ("seed", "strength", "realness", "images_seen", "seconds")
+NUMBERS: Final = ("seed", "strength", "realness", "images_seen", "seconds", "since")
 REMEMBERED: Final = 4  # batches over which overfitting is averaged (ADA, section 3.1)
+FEWEST_TICKS: Final = 40  # of a budget in minutes
 EVALUATED: Final = 64  # images judged at once outside of a training step
 
 
@@ -66,7 +67,8 @@ class State:
     strength: float  # of augmentation
     realness: float = 0.0  # running mean sign of what the discriminator says of real images; 1 is overfitting
     images_seen: int = 0
-    seconds: float = 0.0  # spent on it so far, over all its processes, looks at it included
+    seconds: float = 0.0  # spent on it so far, one process after the other, looks at it included
+    since: float = 0.0  # of them, spent before it last began anew
 
 
 def new_state(*, config: GanConfig, seed: int, compute: Compute) -> State:
@@ -220,9 +222,15 @@ def discriminate(
 
 
 def progress(state: State, config: GanConfig) -> float:
-    """Share of the budget that is spent, in images or in minutes, whichever is more; 1 and above is the end."""
+    """Share of the budget that is spent, in images or in minutes, whichever is more; 1 and above is the end.
+
+    Of a training that began anew, the share of what was then left: it is young again.
+    """
     shown = state.images_seen / config.images
-    return shown if config.minutes is None else max(shown, state.seconds / 60 / config.minutes)
+    if config.minutes is None:
+        return shown
+    left = 60 * config.minutes - state.since
+    return max(shown, (state.seconds - state.since) / left) if left > 0 else 1.0
 
 
 def blur_sigma(spent: float, *, size: int, config: GanConfig) -> float:
@@ -291,7 +299,7 @@ def train(
     n = config.batch_size * config.discriminator_steps
     steps: list[Step] = []
     _follow(state)
-    started = time.monotonic() - state.seconds
+    started, looked = time.monotonic() - state.seconds, state.seconds
     while progress(state, config) < 1:
         rows = _share(draw(n, state.rng), config)
         batch = images[rows]
@@ -302,9 +310,11 @@ def train(
         state.seconds = time.monotonic() - started
         if config.minutes is not None:  # then steps depend on it
             state.seconds = parallel.by_first(lambda: state.seconds)
-        if state.images_seen % config.tick < n or progress(state, config) >= 1:
+        # a slow network would else spend its minutes between two looks
+        late = config.minutes is not None and state.seconds - looked > 60 * config.minutes / FEWEST_TICKS
+        if state.images_seen % config.tick < n or late or progress(state, config) >= 1:
             tick = _tick(state, steps, config)
-            steps = []
+            steps, looked = [], state.seconds
             if _acted_on(tick, state, on_tick):
                 return
 

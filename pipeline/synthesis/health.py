@@ -56,7 +56,7 @@ class Ruler:
 
     extract: Extract
     compare: Compare
-    near_copies: FindCopies
+    near_copies: FindCopies | None  # None where a copy cannot be told from likeness
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ class Logits:
     training: NDArray[np.float32]
     synthetic: NDArray[np.float32]
     held_out: NDArray[np.float32] | None = None
+    as_trained: float = 1.0  # share on the right side in the training's own batches, augmented, since the tick before
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Accuracy:
     synthetic: float
     held_out: float | None
     n_held_out: int
+    as_trained: float = 1.0  # of both sides, in the training's own batches
 
     @property
     def gap(self) -> float:
@@ -117,7 +119,7 @@ class Health:
     coverage: Measured
     recall: Measured
     kid: Measured  # to held-out real images where there are enough, else to training images
-    near_copies: Measured  # share
+    near_copies: Measured | None  # share; None where it cannot be told
     accuracy: Accuracy | None
 
     def numbers(self) -> dict[str, float | None]:
@@ -127,6 +129,8 @@ class Health:
             measured = getattr(self, field.name)
             if isinstance(measured, Measured):
                 row |= {field.name: measured.value, f"{field.name}_real": measured.real}
+        if self.near_copies is None:
+            row |= {"near_copies": None, "near_copies_real": None}
         found = self.accuracy
         row["accuracy_training"] = found.training if found else None
         row["accuracy_synthetic"] = found.synthetic if found else None
@@ -180,8 +184,12 @@ def reference(
         _note(found, coverage=like.coverage, recall=like.recall, kid=kid)
         for side in (one, other):
             _note(found, **variety(training[side], pairs))
-    # no real image is a copy of another subject's, but the detector may call some one
-    _note(found, near_copies=float(ruler.near_copies(held_out).mean()) if held_out is not None and len(held_out) else 0)
+    if ruler.near_copies is not None:
+        # no real image is a copy of another subject's, but the detector may call some one
+        _note(
+            found,
+            near_copies=0.0 if held_out is None or not len(held_out) else float(ruler.near_copies(held_out).mean()),
+        )
     real = {name: Real(float(np.mean(values)), float(np.std(values))) for name, values in found.items()}
     return Reference(n, tuple(sides), pairs, apart, real)
 
@@ -209,9 +217,14 @@ def measure(
         _note(found, coverage=like.coverage, recall=like.recall, kid=like.kid)
     if reference.held_out is not None:
         found["kid"] = [_held_out_kid(features, reference.held_out, ruler)]
-    _note(found, near_copies=float(ruler.near_copies(samples).mean()))
-    measured = {name: Measured(float(np.mean(of)), real[name].mean, real[name].deviation) for name, of in found.items()}
-    return Health(images_seen=images_seen, n=n, accuracy=None if logits is None else accuracy(logits), **measured)
+    if ruler.near_copies is not None:
+        _note(found, near_copies=float(ruler.near_copies(samples).mean()))
+    measured: dict[str, Measured | None] = {"near_copies": None}
+    measured |= {
+        name: Measured(float(np.mean(of)), real[name].mean, real[name].deviation) for name, of in found.items()
+    }
+    judged = None if logits is None else accuracy(logits)
+    return Health(images_seen=images_seen, n=n, accuracy=judged, **measured)  # type: ignore[arg-type]  # by name
 
 
 def accuracy(logits: Logits) -> Accuracy:
@@ -226,6 +239,7 @@ def accuracy(logits: Logits) -> Accuracy:
         synthetic=float((logits.synthetic < middle).mean()),
         held_out=None if apart is None else float((apart > middle).mean()),
         n_held_out=0 if apart is None else len(apart),
+        as_trained=logits.as_trained,
     )
 
 

@@ -2,7 +2,8 @@
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,14 +94,34 @@ def write_generator(path: Path, generator: nn.Module) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    try:
+    with writing(path):
         write_bytes(path, data)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise ModelError, with the file and the reason, where the disk refuses what is written in the block."""
+    try:
+        yield
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else type(error).__name__
         raise ModelError(
-            f"{path} cannot be written: {why}; the one before it is whole, so the training can be gone on with once "
-            "there is room"
+            f"{path} cannot be written: {why}; nothing that stood there was harmed, so the training can be gone on "
+            "with once this is mended"
         ) from error
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a killed training left: files begun and not finished, and a finished one's checkpoint."""
+    for path in folder.rglob(".*.part*"):
+        path.unlink()
+    if config_path(folder).exists():
+        _drop_checkpoint(folder, keep_state=read_record(config_path(folder), TrainedGan).diagnosis == JOINT)
+
+
+def _drop_checkpoint(folder: Path, *, keep_state: bool) -> None:
+    for path in (checkpoint_path(folder), best_path(folder), *([] if keep_state else [healthy_path(folder)])):
+        path.unlink(missing_ok=True)
 
 
 def read_state(path: Path, *, advice: str) -> dict[str, Any]:
@@ -114,11 +135,11 @@ def read_state(path: Path, *, advice: str) -> dict[str, Any]:
 
 def finish(folder: Path, trained: TrainedGan, *, curve: Sequence[dict[str, Any]], keep_state: bool) -> None:
     """Make the best generator the model's, write curve and then config.json, and drop what nothing needs any more."""
-    write_bytes(_weights(folder), best_path(folder).read_bytes())
-    write_table(folder / "curves.parquet", pd.DataFrame(curve))
-    write_record(config_path(folder), trained)
-    for path in (checkpoint_path(folder), best_path(folder), *([] if keep_state else [healthy_path(folder)])):
-        path.unlink(missing_ok=True)
+    _write(_weights(folder), best_path(folder).read_bytes())
+    with writing(folder):
+        write_table(folder / "curves.parquet", pd.DataFrame(curve))
+        write_record(config_path(folder), trained)
+    _drop_checkpoint(folder, keep_state=keep_state)
 
 
 def derive(joint: Path, folder: Path, *, diagnosis: str) -> TrainedGan:
@@ -151,7 +172,7 @@ def snapshot_path(folder: Path, *, number: int, images_seen: int) -> Path:
 
 def snapshots(folder: Path) -> Sequence[Path]:
     """Pictures of the fixed latents, in the order in which they came."""
-    return sorted((folder / "snapshots").glob("*.png"))
+    return sorted((folder / "snapshots").glob("[0-9]*.png"))  # and none that is still being written
 
 
 def rows_of_snapshots(diagnosis: str) -> tuple[str, ...]:

@@ -6,38 +6,29 @@ first is the whole state. The first alone looks, writes and decides, and the oth
 `run` did not begin, `rows` are all rows and every other function returns what it was given.
 """
 
-import multiprocessing
 import os
-import pickle
-import signal
 import sys
 import tempfile
-import threading
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from multiprocessing.popen_spawn_posix import Popen
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import wait
 from pathlib import Path
-from types import FrameType, ModuleType
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from pipeline import children
+from pipeline.children import Child, Done, Failed, Parent
+
 T = TypeVar("T")
 
 SILENT_SECONDS: Final = 3600.0  # for which a process waits for the others; no look at a training takes as long
 SETTLE_SECONDS: Final = 2.0  # in which the others fail too, when one has
-GRACE_SECONDS: Final = 10.0  # in which a process that is asked to end leaves nothing half written
 LOOPBACK: Final = "lo0" if sys.platform == "darwin" else "lo"
 
 
@@ -149,7 +140,7 @@ def run(
                 members.append(_begin(place, function, arguments[number]))
             return _listen(members, progress)  # type: ignore[no-any-return]  # it came through a pipe
         finally:
-            _end(members)
+            children.end([one.child for one in members])
 
 
 @dataclass(frozen=True)
@@ -168,69 +159,43 @@ class _Member:
     """A process as it is seen from the one that began it."""
 
     place: _Place
-    process: "_Process"
-    pipe: Connection
+    child: Child
 
-    def lost(self) -> ProcessLost:
-        """What is to be said of it where it ended without a word."""
-        self.process.join(SETTLE_SECONDS)
-        code = self.process.exitcode or 0
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return ProcessLost(f"process {self.place.rank + 1} of {self.place.count}, on {self.place.device}, {how}")
-
-
-class _Process(SpawnProcess):
-    """A child that does not run the caller's script again, which may lack a guard, and that Ctrl-C does not reach.
-
-    A terminal sends Ctrl-C to all processes at once; the caller decides, and ends the others.
-    """
-
-    @staticmethod
-    def _Popen(process: BaseProcess) -> Popen:  # noqa: N802 - multiprocessing's own name
-        resource_tracker.ensure_running()  # which would unblock the signal if it began later
-        script = sys.modules["__main__"]
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))  # children inherit it
-        sys.modules["__main__"] = ModuleType("__main__")  # what a child is told to prepare itself by
+    def hear(self) -> Any:
+        """What it says next; that it failed, too, where it ended without a word."""
         try:
-            return SpawnProcess._Popen(process)  # noqa: SLF001 - there is no other place
-        finally:
-            sys.modules["__main__"] = script
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            return self.child.hear()
+        except EOFError:
+            who = f"process {self.place.rank + 1} of {self.place.count}, on {self.place.device}"
+            return Failed(ProcessLost(f"{who}, {self.child.how_it_ended()}"), time.monotonic())
 
 
 def _begin(place: _Place, function: Callable[..., object], arguments: Mapping[str, Any]) -> _Member:
-    ours, theirs = multiprocessing.Pipe(duplex=False)
-    process = _Process(target=_work, args=(place, function, arguments, theirs), daemon=True)
-    process.start()
-    theirs.close()  # so that the end of the process is heard
-    return _Member(place, process, ours)
+    where = f"process {place.rank + 1}, on {place.device}"
+    return _Member(place, children.begin(_work, place, function, arguments, where=where))
 
 
 def _listen(members: Sequence[_Member], progress: Callable[..., None]) -> Any:
     """Pass progress on until all have ended well; or raise the cause, when those who fail in its wake have done so."""
     waiting, result = list(members), None
-    failures: list[tuple[tuple[int, float], Exception]] = []
+    failures: list[Failed] = []
     until = float("inf")
     while waiting and time.monotonic() < until:
         patience = max(0.0, until - time.monotonic()) if failures else None
-        heard = wait([one.pipe for one in waiting], patience)
-        for member in [one for one in waiting if one.pipe in heard]:
-            try:
-                word, content = pickle.loads(member.pipe.recv_bytes())  # noqa: S301 - our own
-            except (EOFError, OSError):
-                word, content = "failed", (time.monotonic(), member.lost())
-            if word == "progress":
-                progress(*content)
+        heard = wait([one.child.pipe for one in waiting], patience)
+        for member in [one for one in waiting if one.child.pipe in heard]:
+            word = member.hear()
+            if not isinstance(word, Done | Failed):
+                progress(*word)
                 continue
             waiting.remove(member)
-            if word == "failed":
-                at, error = content
-                failures.append(((_in_the_wake(error), at), error))
+            if isinstance(word, Failed):
+                failures.append(word)
                 until = min(until, time.monotonic() + SETTLE_SECONDS)
             elif member.place.rank == 0:
-                result = content
+                result = word.result
     if failures:
-        raise min(failures, key=lambda one: one[0])[1]
+        raise min(failures, key=lambda one: (_in_the_wake(one.error), one.at)).error
     return result
 
 
@@ -241,42 +206,13 @@ def _in_the_wake(error: Exception) -> int:
     return int(isinstance(error, ProcessLost))
 
 
-def _end(members: Sequence[_Member]) -> None:
-    """End those that still run, and wait until they have ended."""
-    try:
-        for one in members:
-            one.process.terminate()
-        until = time.monotonic() + GRACE_SECONDS
-        for one in members:
-            one.process.join(max(0.0, until - time.monotonic()))
-    finally:  # also where the user is impatient
-        for one in members:
-            one.process.kill()
-            one.process.join()
-            one.pipe.close()
-
-
-def _work(place: _Place, function: Callable[..., object], arguments: Mapping[str, Any], pipe: Connection) -> None:
-    """What a child does."""
-    signal.signal(signal.SIGTERM, _exit)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-    def say(word: str, content: object) -> None:
-        try:
-            pipe.send_bytes(pickle.dumps((word, content)))  # whole: torch would lend tensors, and wait to be asked
-        except BrokenPipeError:  # nobody is there any more
-            sys.exit(1)
-
-    try:
-        _join(place)
-        result = function(progress=lambda *said: say("progress", said), **arguments)
-        distributed.barrier()  # whoever left earlier would be missed
-        distributed.destroy_process_group()
-    except Exception as error:
-        say("failed", (time.monotonic(), _portable(error, f"process {place.rank + 1}, on {place.device}")))
-    else:
-        say("done", result if place.rank == 0 else None)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # there is nothing left to tidy up
+def _work(parent: Parent, place: _Place, function: Callable[..., object], arguments: Mapping[str, Any]) -> object:
+    """What a child does; returns what the function returns in the first."""
+    _join(place)
+    result = function(progress=lambda *said: parent.tell(said), **arguments)
+    distributed.barrier()  # whoever left earlier would be missed
+    distributed.destroy_process_group()
+    return result if place.rank == 0 else None
 
 
 def _join(place: _Place) -> None:
@@ -298,27 +234,3 @@ def _join(place: _Place) -> None:
     # said of weights with a side of 1, whose strides mean nothing
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     _here.rank, _here.count = place.rank, place.count
-
-
-def _exit(_signal: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(1)
-
-
-def _end_with_parent() -> None:
-    """Where the process that began this one is killed, there is nobody to hear what comes out."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)  # without a word to torch, which may be waiting for another
-
-
-def _portable(error: Exception, where: str) -> Exception:
-    """The error with its traceback, which --debug shows; or its kind and text, where it cannot travel as it is."""
-    told = traceback.format_exc()
-    arrived: object = None
-    with suppress(Exception):
-        arrived = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
-    if type(arrived) is not type(error) or str(arrived) != str(error):
-        error = RuntimeError(f"{type(error).__name__}: {error}")
-    error.add_note(f"{where}:\n{told}")
-    return error

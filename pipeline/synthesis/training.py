@@ -75,6 +75,8 @@ def train(
     gan.TrainingFailed where the training cannot go on. The last checkpoint stays where it is. Of several processes
     (`train_on`) the first alone looks at the training and writes.
     """
+    if parallel.rank() == 0:
+        model_dir.tidy(folder)
     if model_dir.config_path(folder).exists():
         return read_record(model_dir.config_path(folder), TrainedGan)
     make_ruler = make_ruler if config.watch.on else None
@@ -83,14 +85,18 @@ def train(
         make_ruler, start = None, None
     training = _begin(folder, ready, config=config, seed=seed, compute=compute, make_ruler=make_ruler, start=start)
     if not parallel.by_first(training.resume):
-        gan.train(
-            training.state,
-            images=torch.from_numpy(ready.images[~ready.held_out]),
-            conditions=torch.from_numpy(ready.c[~ready.held_out]),
-            config=training.config,
-            compute=compute,
-            on_tick=lambda _, tick: training.tick(tick, progress),
-        )
+        training.tell(progress)
+        try:
+            gan.train(
+                training.state,
+                images=torch.from_numpy(ready.images[~ready.held_out]),
+                conditions=torch.from_numpy(ready.c[~ready.held_out]),
+                config=training.config,
+                compute=compute,
+                on_tick=lambda _, tick: training.tick(tick, progress),
+            )
+        except ValueError as error:  # weights of conditions that leave none to draw
+            raise ModelError(str(error)) from None
     return parallel.by_first(training.finish)
 
 
@@ -184,7 +190,8 @@ class _Training:
     watching: Watching | None
     identity: dict[str, object]
     curve: list[dict[str, Any]] = field(default_factory=list)  # a row a tick, also of those that were gone back on
-    joint: TrainedGan | None = None  # whose copy this is
+    joint: TrainedGan | None = None  # whose copy this is,
+    joint_until: int | None = None  # from its state at so many images seen
     stopped: bool = False
     last_tick: tuple[float, int] = (0.0, 0)  # seconds and images then, for the speed
 
@@ -214,7 +221,9 @@ class _Training:
         """Make the folder that of a finished model."""
         joint, healthy = self.ready.diagnosis == JOINT, model_dir.healthy_path(self.folder)
         if joint and not healthy.exists():
-            model_dir.write_state(healthy, gan.capture(self.state))
+            # never healthy: too young to tell, or stopped for good; copies of a stopped one begin from first weights
+            first = gan.new_state(config=self.config, seed=self.seed, compute=self.compute)
+            model_dir.write_state(healthy, gan.capture(first if self.stopped else self.state))
         trained = self.trained()
         model_dir.finish(self.folder, trained, curve=self.curve, keep_state=joint)
         return trained
@@ -228,14 +237,20 @@ class _Training:
         if self.watching is None:
             model_dir.write_generator(model_dir.best_path(self.folder), self.state.generator_ema)
         else:
-            health, decision = self.watching.look(self.state)
+            health, decision = self.watching.look(self.state, accuracy=tick.discriminator_accuracy)
             row |= health.numbers() | {"verdict": decision.verdict}
             self.stopped = decision.verdict == "stop"
         self.curve.append(row)
         self.last_tick = (self.state.seconds, self.state.images_seen)
         self._save()
-        progress(min(self.state.images_seen, self.config.images), self.config.images, _said(row, speed))
+        self.tell(progress, _said(row, speed))
         return self.stopped
+
+    def tell(self, progress: Progress, said: str = "") -> None:
+        """Say how far it is, in images; under a budget of minutes, of as many as it will have seen at this speed."""
+        seen, spent = self.state.images_seen, gan.progress(self.state, self.config)
+        total = self.config.images if self.config.minutes is None or spent == 0 else round(seen / spent)
+        progress(min(seen, total), total, said)
 
     def trained(self) -> TrainedGan:
         """The record of the finished training."""
@@ -255,7 +270,7 @@ class _Training:
             best_wrong=0 if best is None else best.wrong,
             alarms=self._alarms,
             stopped=self.stopped,
-            joint_until=None if self.joint is None else self.joint.images_seen,
+            joint_until=self.joint_until,
             generator_parameters=sum(p.numel() for p in self.state.generator.parameters()),
             discriminator_parameters=sum(p.numel() for p in self.state.discriminator.parameters()),
         )
@@ -289,9 +304,14 @@ class _Training:
             drawn = [c for c in self.ready.conditions.of_diagnosis(diagnosis) if self.ready.counts[c]]
             c = torch.tensor(drawn)[torch.arange(n) % len(drawn)]
             pictures = self.state.generator_ema(z.to(self.compute.device), c.to(self.compute.device)).float().cpu()
+            if not pictures.isfinite().all():  # with weights that are
+                raise gan.TrainingFailed(
+                    f"images of the averaged generator are no longer finite, at {tick.images_seen} images seen; lower "
+                    "learning_rate or raise gamma"
+                )
             rows.append(np.concatenate(list(to_uint8(pictures.numpy()[:, 0])), axis=1))
         path = model_dir.snapshot_path(self.folder, number=len(self.curve), images_seen=tick.images_seen)
-        with whole(path) as part:
+        with model_dir.writing(path), whole(path) as part:
             write_png(part, np.concatenate(rows))
 
 
@@ -309,15 +329,20 @@ def _begin(
     data = hashlib.sha256(ready.images.data)
     for more in (ready.c, ready.held_out):
         data.update(np.ascontiguousarray(more).data)
+    data.update("\n".join(ready.groups).encode())
     identity: dict[str, object] = {"seed": seed, "training images": data.hexdigest()}
-    watching, joint = None, None
+    watching, joint, of_joint = None, None, None
     if start is not None:
         path = model_dir.healthy_path(start)
+        of_joint = read_record(model_dir.config_path(start), TrainedGan)
         joint = model_dir.read_state(path, advice="remove the folder it stands in to train the joint GAN again")
         identity["start"] = hashlib.sha256(path.read_bytes()).hexdigest()
     try:
         config = config.for_images(image_size=ready.images.shape[-1], conditions=len(ready.conditions.levels))
         state = gan.new_state(config=config, seed=seed, compute=compute)
+    except ValueError as error:
+        raise ModelError(str(error)) from None
+    try:
         if make_ruler is not None:
             watching = Watching(
                 folder=folder,
@@ -330,9 +355,10 @@ def _begin(
                 seed=seed,
                 compute=compute,
                 start=joint,
+                alarms_before=0 if of_joint is None else len(of_joint.alarms),
             )
     except ValueError as error:
-        raise ModelError(str(error)) from None
+        raise ModelError(f"{error}; without its collapse watch (gan.watch.on = false) a training asks less") from None
     identity |= _flat("gan", config.model_dump(mode="json"))
     training = _Training(folder, ready, config, seed, compute, state, watching, identity)
     if joint is not None and start is not None:
@@ -343,7 +369,10 @@ def _begin(
         training.curve[:] = [
             dict(zip(map(str, past), row, strict=True)) for row in past.itertuples(index=False, name=None)
         ]
-        training.joint = read_record(model_dir.config_path(start), TrainedGan)
+        training.joint = of_joint
+        training.joint_until = state.images_seen
+        if gan.progress(state, config) >= 1:
+            raise ModelError("the budget is spent in the joint training; give its copies more images or minutes")
         training.last_tick = (state.seconds, state.images_seen)
     return training
 

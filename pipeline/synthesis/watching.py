@@ -55,14 +55,16 @@ class Watching:
         seed: int,
         compute: Compute,
         start: Mapping[str, Any] | None = None,
+        alarms_before: int = 0,
     ) -> None:
         """Measure real images against real ones, once.
 
         images: float32 (N, 1, S, S) in [-1, 1], conditions int64 (N,), groups (N,); held_out bool (N,), which of them
         the training does not see. start: the captured state that the training began with, where that is not a fresh
-        one. Raises ValueError where they are too few, or all the same, to compare.
+        one, and alarms_before that. Raises ValueError where they are too few, or all the same, to compare.
         """
         self.folder, self.config, self.seed, self.compute, self.start = folder, config, seed, compute, start
+        self.alarms_before = alarms_before
         self.watch = Watch(config.watch)
         trained_on = np.flatnonzero(~held_out)
         training, names = images[trained_on], [groups[i] for i in trained_on.tolist()]
@@ -79,13 +81,15 @@ class Watching:
         self.training = torch.from_numpy(images[shown]), torch.from_numpy(conditions[shown])
         self.held_out = torch.from_numpy(images[held_out]), torch.from_numpy(conditions[held_out])
 
-    def look(self, state: gan.State) -> tuple[Health, Decision]:
+    def look(self, state: gan.State, *, accuracy: float = 1.0) -> tuple[Health, Decision]:
         """Judge a tick and do what follows: keep the state, put the last healthy one back, or start anew.
+
+        accuracy: of the discriminator in the training's own batches since the tick before.
 
         After an alarm `state` is an earlier one, and goes on slower and with stronger augmentation; the seconds spent
         stay spent. Raises ModelError where a state cannot be written, and leaves the one before it whole.
         """
-        measured = self.measure(state)
+        measured = self.measure(state, accuracy=accuracy)
         decision = self.watch.look(measured, progress=min(1.0, gan.progress(state, self.config)))
         if decision.best:
             model_dir.write_generator(model_dir.best_path(self.folder), state.generator_ema)
@@ -96,7 +100,7 @@ class Watching:
         return measured, decision
 
     @torch.no_grad()
-    def measure(self, state: gan.State) -> Health:
+    def measure(self, state: gan.State, *, accuracy: float) -> Health:
         """Samples of the fixed latents against real images, and what the discriminator thinks of both."""
         pairs = zip(torch.split(self.z, gan.EVALUATED), torch.split(self.c, gan.EVALUATED), strict=True)
         device = self.compute.device
@@ -114,11 +118,12 @@ class Watching:
                 training=logits(*self.training),
                 synthetic=logits(samples, self.c),
                 held_out=logits(*self.held_out) if len(self.held_out[0]) else None,
+                as_trained=accuracy,
             ),
         )
 
     def _go_back(self, state: gan.State, decision: Decision) -> None:
-        alarms, seconds = len(self.watch.alarms), state.seconds
+        alarms, seconds = self.alarms_before + len(self.watch.alarms), state.seconds
         if decision.return_to is not None:
             path = model_dir.healthy_path(self.folder)
             gan.restore(state, model_dir.read_state(path, advice="remove the model's folder to train it anew"))
@@ -127,6 +132,7 @@ class Watching:
             state.rng.manual_seed(self.seed + alarms)  # the same weights, another way on
         else:
             afresh = gan.new_state(config=self.config, seed=self.seed + alarms, compute=self.compute)
+            afresh.since = seconds
             gan.restore(state, gan.capture(afresh))
         state.seconds = seconds
         changes = after_alarm(config=self.config.watch, alarms=alarms)
