@@ -56,6 +56,34 @@ def test_the_callers_script_is_not_run_again(tmp_path: Path) -> None:
     assert done.stdout.split() == ["run", "1"]
 
 
+HUNG = """
+import os, time
+from pathlib import Path
+
+def hang(folder):
+    (folder / "begun").write_text(str(os.getpid()))
+    time.sleep(600)
+"""
+
+
+def test_a_child_that_hangs_does_not_outlive_a_killed_caller(tmp_path: Path) -> None:
+    (tmp_path / "hung.py").write_text(HUNG)
+    call = "list(each(hung.hang, [Path(__file__).parent], seconds=lambda _: 600))"
+    script = tmp_path / "script.py"
+    script.write_text(f"import hung\nfrom pathlib import Path\nfrom pipeline.scans.workers import each\n{call}")
+    caller = subprocess.Popen([sys.executable, script])  # noqa: S603 - our own
+    begun, deadline = tmp_path / "begun", time.monotonic() + 60
+    while not (begun.exists() and begun.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    caller.kill()
+    caller.wait()
+    status = Path("/proc", begun.read_text(), "stat")
+    while status.exists() and ") Z " not in status.read_text():  # Z: it has ended, and nobody has cleared it away
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_a_full_disk_ends_the_work_and_loses_no_item_in_silence() -> None:
     with pytest.raises(OSError, match="No space left"):
         list(each(Path("/dev/full").write_bytes, [b"x" * 100], seconds=lambda _: 10))

@@ -7,7 +7,6 @@ file and a fraction of a second.
 import errno
 import os
 import resource
-import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +14,13 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.popen_forkserver import Popen
 from multiprocessing.process import BaseProcess
-from types import ModuleType
 from typing import Final, TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from threadpoolctl import threadpool_limits
 
 from data_contracts.violations import ContractError, Violation
+from pipeline import children
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,16 +42,12 @@ class Refusal:
 
 
 class _Process(ForkServerProcess):
-    """A child that does not run the caller's script again, which may have imported much and may lack a guard."""
+    """A child that does not run the caller's script again."""
 
     @staticmethod
     def _Popen(process: BaseProcess) -> Popen:  # noqa: N802 - multiprocessing's own name
-        script = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")  # what a child is told to prepare itself by
-        try:
-            return ForkServerProcess._Popen(process)  # noqa: SLF001 - there is no other place
-        finally:
-            sys.modules["__main__"] = script
+        with children.without_script():
+            return ForkServerProcess._Popen(process)  # noqa: SLF001 - the pool begins its processes itself
 
 
 class _Context(ForkServerContext):
@@ -122,6 +117,7 @@ def require_temporary_folder() -> None:
 
 
 def _limit(memory_bytes: int) -> None:
+    children.end_with_parent()  # a decoder that hangs would outlive a pool that was killed
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     threadpool_limits(1)  # the children share the cores already
 
