@@ -159,8 +159,8 @@ def derive(joint: Path, folder: Path, *, diagnosis: str) -> TrainedGan:
 def read_curve(folder: Path) -> pd.DataFrame:
     """The training's curve, one row a tick in the order in which they came, also those that were gone back on.
 
-    Columns: those of `curve.Tick`; attempt (alarms before it); verdict, empty without a watch; and, with one, those of
-    `health.Health.numbers`.
+    Columns: those of `curve.Tick`; attempt (alarms before it); verdict, empty without a watch; judged, whether it was
+    old enough for an alarm; and, with a watch, those of `health.Health.numbers`.
     """
     return pd.read_parquet(folder / "curves.parquet")
 

@@ -230,15 +230,16 @@ class _Training:
 
     def tick(self, tick: Tick, progress: Progress) -> bool:
         """Draw the fixed latents, let the watch look and act, note it all, save; returns whether to end here."""
-        row = asdict(tick) | {"attempt": len(self._alarms), "verdict": ""}
+        row = asdict(tick) | {"attempt": len(self._alarms), "verdict": "", "judged": False}
         seconds, images = self.last_tick
         speed = (tick.images_seen - images) / max(self.state.seconds - seconds, 1e-9)
         self._draw_snapshot(tick)
         if self.watching is None:
             model_dir.write_generator(model_dir.best_path(self.folder), self.state.generator_ema)
         else:
+            old_enough = gan.progress(self.state, self.config) >= self.config.watch.grace
             health, decision = self.watching.look(self.state, accuracy=tick.discriminator_accuracy)
-            row |= health.numbers() | {"verdict": decision.verdict}
+            row |= health.numbers() | {"verdict": decision.verdict, "judged": old_enough}
             self.stopped = decision.verdict == "stop"
         self.curve.append(row)
         self.last_tick = (self.state.seconds, self.state.images_seen)

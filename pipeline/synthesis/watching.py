@@ -20,6 +20,7 @@ from pipeline.synthesis.health import SMALLEST_HELD_OUT, Health, Logits, Ruler
 from pipeline.synthesis.variety import Images
 
 MakeRuler = Callable[[Images, Sequence[str]], Ruler]  # from the images trained on and their groups
+FEWEST_SAMPLES: Final = 64
 LARGEST_SHARE: Final = 0.2  # of the images that may be held out: a training of few needs them more than its watch does
 
 
@@ -73,8 +74,9 @@ class Watching:
         self.reference = health.reference(
             training=training, groups=names, held_out=images[held_out], ruler=self.ruler, rng=rng
         )
-        # as many as are compared, twice: the same latents at every tick, conditions as often as in training
-        n = 2 * self.reference.n
+        # as many as are compared, twice, and not so few that one copy is a tenth; the same latents at every tick,
+        # conditions as often as in training
+        n = max(2 * self.reference.n, FEWEST_SAMPLES)
         self.z = torch.randn(n, config.network.latent_dim, generator=torch.Generator().manual_seed(seed))
         self.c = torch.from_numpy(rng.choice(conditions[trained_on], n))
         shown = rng.choice(trained_on, min(n, len(trained_on)), replace=False)
