@@ -15,7 +15,6 @@ from threadpoolctl import threadpool_limits
 from flows import progress
 from pipeline import children
 from pipeline.children import Child, Done, Failed, Parent
-from pipeline.synthesis.gan import TrainingFailed
 
 
 @dataclass(frozen=True)
@@ -97,6 +96,8 @@ class _Training:
             return self.last.error
         if isinstance(self.last, Done) or self.told_to_stop:
             return None
+        from pipeline.synthesis.gan import TrainingFailed  # noqa: PLC0415 - children read this file, and begin sooner
+
         return TrainingFailed(
             f"{self.job.title}, on {self.device}: its process {self.child.how_it_ended()}, without a word of why "
             "(memory that ran out is the usual cause: lower gan.batch_size); its last checkpoint stands"

@@ -1,5 +1,4 @@
-"""Children say what they do and why they failed; neither Ctrl-C nor the end of their parent leaves one behind or cuts
-one short."""
+"""Children say what they do and how it ended; Ctrl-C does not reach them, and none outlives its parent."""
 
 import os
 import signal
@@ -40,10 +39,10 @@ def answer(parent: Parent, how: str) -> int:
     return 5
 
 
-def last_at_work(parent: Parent, folder: Path, deaf: bool = False) -> None:
+def work_without_end(parent: Parent, folder: Path, deaf: bool = False) -> None:
     """Work without end; tidy up when it is ended, unless it does not hear that."""
     if deaf:
-        children.GRACE_SECONDS = 1  # type: ignore[misc]  # in this process
+        children.GRACE_SECONDS = 1  # type: ignore[misc]  # a constant, made smaller in this process
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         (folder / "part").write_text("half written")
@@ -127,27 +126,32 @@ def test_an_error_that_cannot_travel_tells_its_kind() -> None:
     assert str(children.portable(broken, "here")) == f"ContractError: {broken}"
 
 
-def test_ctrl_c_does_not_reach_a_child_and_its_end_leaves_nothing_half_written(tmp_path: Path) -> None:
-    child = children.begin(last_at_work, tmp_path, where="it")
+@pytest.mark.parametrize("deaf", [False, True])
+def test_ctrl_c_does_not_reach_a_child_and_its_end_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaf: bool
+) -> None:
+    child = children.begin(work_without_end, tmp_path, deaf, where="it")
     pid = begun(tmp_path)
     os.kill(pid, signal.SIGINT)
     time.sleep(0.2)
     assert runs(pid)
     assert (tmp_path / "part").exists()
+    if deaf:
+        monkeypatch.setattr(children, "GRACE_SECONDS", 0.2)
     children.end([child])
     assert not runs(pid)
-    assert not (tmp_path / "part").exists()
-    assert child.how_it_ended() == "ended with exit code 1"
+    assert (tmp_path / "part").exists() == deaf
+    assert child.how_it_ended() == ("was ended by SIGKILL" if deaf else "ended with exit code 1")
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
-from {module} import begun, last_at_work
+from {module} import begun, work_without_end
 from pipeline import children
 
 print("run", flush=True)
-children.begin(last_at_work, Path(sys.argv[1]), {deaf}, where="it")
+children.begin(work_without_end, Path(sys.argv[1]), {deaf}, where="it")
 begun(Path(sys.argv[1]))
 input()
 """

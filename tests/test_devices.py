@@ -1,13 +1,10 @@
 """Several GANs at once: the same bytes as one after the other, failures of their own kind, and nothing left running."""
 
 import multiprocessing
-import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -19,16 +16,16 @@ from threadpoolctl import threadpool_limits
 
 from data_contracts.manifest import DIAGNOSES
 from data_contracts.splits import Fold, Splits
-from data_contracts.violations import ContractError, Violation
-from flows import augment_mri, devices, tasks
+from flows import augment_mri, devices, progress, tasks
 from flows.config import StudyConfig, SynthesisConfig, new_run_record
-from flows.devices import Job
+from flows.devices import Job, train_all
+from pipeline.children import Child, Done, Failed
 from pipeline.compute import Compute, best_compute
 from pipeline.run_dir import RunDir, write_array, write_record, write_table
 from pipeline.synthesis import model_dir
 from pipeline.synthesis.collapse import WatchConfig
 from pipeline.synthesis.gan import GanConfig, TrainingFailed
-from pipeline.synthesis.model_dir import JOINT, ModelError
+from pipeline.synthesis.model_dir import JOINT
 from pipeline.synthesis.networks.lean import LeanConfig
 
 SIDE, BATCH = 32, 16
@@ -67,162 +64,96 @@ def study(root: Path, *, per_diagnosis: tuple[int, int] = (60, 60), **config: ob
     rows = {"diagnosis": diagnoses, "group": groups, "position": np.nan, "sequence": "unknown", "plane": "unknown"}
     write_table(run.manifest, pd.DataFrame(rows))
     write_record(run.splits, Splits(seed=0, folds=(Fold(fold=0, train=tuple(sorted(set(groups))), test=()),)))
-    whole = StudyConfig.model_validate({"gan": GAN, **config})
+    whole = StudyConfig.model_validate({"gan": GAN, "synthesis": {"strategy": "per_class"}, **config})
     write_record(
         run.run_json, new_run_record(preset="smoke", seed=7, config=whole, source_digest="none", compute="none")
     )
     return root
 
 
-def weights(root: Path) -> list[bytes]:
-    return [(RunDir(root).model(0, name) / "generator.safetensors").read_bytes() for name in DIAGNOSES]
+def weights(root: Path, diagnosis: str) -> bytes:
+    return (RunDir(root).model(0, diagnosis) / "generator.safetensors").read_bytes()
 
 
-def ignored(_done: int, _total: int, _said: str = "", /) -> None:
-    pass
+def written(root: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
 
 
-def children() -> list[str]:
-    """Spawned processes of this one that still run."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = status.read_text().rpartition(")")[2].split()[1]
-            command = status.with_name("cmdline").read_text()
-        except OSError:  # it has just ended
-            continue
-        if int(parent) == os.getpid() and "spawn_main" in command:
-            found.append(command)
-    return found
-
-
-def test_two_at_once_are_the_same_bytes_as_one_after_the_other(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    once, apart = study(tmp_path / "once"), study(tmp_path / "apart")
-    tasks.train_all_task.fn(once, (0,), PRETENDED)
-    for name in DIAGNOSES:
-        assert model_dir.load_generator(RunDir(once).model(0, name))[1].images_seen == GAN.images
-        tasks.train_job(Job(apart, 0, name), "cpu", ignored)
-    assert weights(once) == weights(apart)
-    assert weights(once)[0] != weights(once)[1]
-    assert not children()
-    said = capsys.readouterr().err
-    assert all(f"Train the {name} GAN, fold 0, on cpu: done" in said for name in DIAGNOSES)
-    before = [path.stat().st_mtime_ns for path in sorted(once.rglob("*"))]
-    tasks.train_all_task.fn(once, (0,), PRETENDED)  # all are finished
-    tasks.train_task.fn(once, 0, DIAGNOSES[0])
-    assert [path.stat().st_mtime_ns for path in sorted(once.rglob("*"))] == before
-
-
-def test_a_failure_arrives_as_its_own_kind_and_the_other_stops_at_a_checkpoint(tmp_path: Path) -> None:
-    endless = GAN.model_copy(update={"images": 10**9})
-    root = study(tmp_path, per_diagnosis=(60, 5), gan=endless)
-    with pytest.raises(ModelError, match="needs 8 images to learn from, and here are 5") as failed:
-        tasks.train_all_task.fn(root, (0,), PRETENDED)
-    assert f"{DIAGNOSES[1]} GAN, fold 0, on cpu:\nTraceback" in failed.value.__notes__[0]
-    assert not children()
-    folder = RunDir(root).model(0, DIAGNOSES[0])
-    assert not model_dir.config_path(folder).exists()
-    images_seen = model_dir.read_state(model_dir.checkpoint_path(folder), advice="")["state"]["images_seen"]
-    assert images_seen >= GAN.tick
-    assert images_seen % GAN.tick == 0
-    assert not list(root.rglob("*.part*"))
-    going_on: list[int] = []
-
-    def one_tick(done: int, _total: int, _said: str = "", /) -> None:
-        going_on.append(done)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        tasks.train_job(Job(root, 0, DIAGNOSES[0]), "cpu", one_tick)
-    assert going_on == [images_seen + GAN.tick]
-
-
-SCRIPT = """
-import os, sys
-from pathlib import Path
-from flows.devices import Job, train_all
-
-sys.path.insert(0, os.path.dirname(__file__))
-import endless
-print("run", flush=True)
-train_all([Job(Path(sys.argv[1]), 0, "tumour")], ("cpu", "cpu"), endless.train)
-"""
-ENDLESS = """
-import os, time
+JOBS = """
+import time
 
 def train(job, device, update):
-    (job.root / "begun").write_text(str(os.getpid()))
-    time.sleep(600)  # a tick so long that only what is outside of it can end it
+    if job.fold == 0:
+        from flows import tasks
+        tasks.train_job(job, device, update)
+    elif job.diagnosis == "broken":
+        raise TimeoutError("of its own kind")
+    else:
+        while True:
+            update(1, 2)
+            time.sleep(0.02)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_interrupted_or_killed_it_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT)  # without a guard: a child must not run it again
-    (tmp_path / "endless.py").write_text(ENDLESS)
-    process = subprocess.Popen(  # noqa: S603 - our own
-        [sys.executable, str(tmp_path / "script.py"), str(tmp_path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    begun = tmp_path / "begun"
-    wait_until(lambda: process.poll() is not None or (begun.exists() and begun.read_text() != ""))
-    child = int(begun.read_text())
-    assert runs(child)
-    if number == signal.SIGINT:  # a terminal sends it to both; who ends is decided in one of them
-        os.kill(child, number)
-        time.sleep(0.5)
-        assert runs(child)
-    process.send_signal(number)
-    said, errors = process.communicate(timeout=60)
-    assert process.returncode == -number
-    assert said.split() == ["run"]
-    assert errors.count("Traceback") == (number == signal.SIGINT)  # the script's own
-    wait_until(lambda: not runs(child))
+def test_at_once_they_are_the_same_as_alone_and_where_one_fails_the_others_stop_and_no_more_are_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "jobs.py").write_text(JOBS)  # without what only a real training imports
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", float("inf"))
+    train = import_module("jobs").train
+    once, apart = study(tmp_path / "once"), study(tmp_path / "apart")
+    jobs = [Job(once, 0, name) for name in DIAGNOSES] + [Job(once, 1, name) for name in ("endless", "broken", "more")]
+    with pytest.raises(TimeoutError, match="of its own kind") as failed:
+        train_all(jobs, PRETENDED, train)
+    assert not multiprocessing.active_children()
+    assert failed.value.__notes__[0].startswith("Train the broken GAN, fold 1, on cpu:\nTraceback")
+    said = " ".join(capsys.readouterr().err.split())
+    outcomes = ["done", "done", "failed; the others stop at their next tick", "stopped, to be gone on with"]
+    assert [part.split(" Train the ")[0] for part in said.split(" on cpu: ")[1:]] == outcomes
+    for name in DIAGNOSES:
+        tasks.train_task.fn(apart, 0, name)
+        assert weights(once, name) == weights(apart, name)
+    assert weights(once, DIAGNOSES[0]) != weights(once, DIAGNOSES[1])
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def test_what_is_finished_is_left_as_it_is_and_one_that_is_left_is_trained_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = study(tmp_path)
+    tasks.train_task.fn(root, 0, DIAGNOSES[1])
+    monkeypatch.setattr(tasks, "train_all", Mock(side_effect=AssertionError))
+    before = written(root)
+    tasks.train_all_task.fn(root, (0,), PRETENDED)
+    assert before.items() <= written(root).items()
+    assert model_dir.load_generator(RunDir(root).model(0, DIAGNOSES[0]))[1].images_seen == GAN.images
+    before = written(root)
+    tasks.train_all_task.fn(root, (0,), PRETENDED)
+    tasks.train_task.fn(root, 0, DIAGNOSES[0])
+    assert written(root) == before
 
 
-def runs(pid: int) -> bool:
-    """Whether it is there and more than an entry that nobody has cleared away."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+def test_interrupted_it_leaves_no_process_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        assert len(multiprocessing.active_children()) == 2
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(devices, "_heard", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_all([Job(tmp_path, 0, name) for name in DIAGNOSES], PRETENDED, tasks.train_job)
+    assert not multiprocessing.active_children()
 
 
-@pytest.mark.parametrize(
-    ("exit_code", "how"), [(-signal.SIGKILL, "was ended by SIGKILL"), (3, "ended with exit code 3")]
-)
-def test_a_process_that_ends_without_a_word_is_a_failed_training(exit_code: int, how: str) -> None:
-    ours, _ = multiprocessing.Pipe()
-    one = devices._Training(Job(Path(), 0, "tumour"), "cuda:1", Mock(exitcode=exit_code), ours)
-    one.last = (16, 64, "loss")
+def test_a_process_that_ends_without_a_word_is_a_failed_training() -> None:
+    child = Child(Mock(exitcode=-signal.SIGKILL), Mock())
+    one = devices._Training(Job(Path(), 0, "tumour"), "cuda:1", child, last=(16, 64, "loss"))
     failure = one.failure()
     assert isinstance(failure, TrainingFailed)
-    assert f"Train the tumour GAN, fold 0, on cuda:1: its process {how}" in str(failure)
-    one.last = True
+    assert "Train the tumour GAN, fold 0, on cuda:1: its process was ended by SIGKILL" in str(failure)
+    one.last = Failed(failure, at=0.0)
+    assert one.failure() is failure
+    one.last = Done(True)
     assert one.failure() is None
-
-
-def test_an_error_that_cannot_travel_tells_its_kind() -> None:
-    class Local(Exception):
-        pass
-
-    told = devices._portable(Local("what"), "here")
-    assert (type(told), str(told)) == (RuntimeError, "Local: what")
-    assert type(devices._portable(ModelError("what"), "here")) is ModelError
-    broken = ContractError([Violation("file-0001", "rule", "detail")])  # whose copy would have another text
-    assert str(devices._portable(broken, "here")) == f"ContractError: {broken}"
 
 
 @pytest.mark.parametrize(

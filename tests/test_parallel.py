@@ -2,11 +2,11 @@
 
 import hashlib
 import multiprocessing
-import subprocess
-import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,8 @@ def note(ticks: list[gan.Tick], _state: gan.State, tick: gan.Tick) -> None:
 def train_variants(names: Sequence[str], *, progress: Callable[..., None]) -> tuple[Trained, list[Any]]:
     """Weights, ticks, strength and realness of each; and a digest of the state and what is listened on, by process."""
     rng = torch.Generator().manual_seed(1)
-    images, conditions = torch.rand(12, 1, 16, 16, generator=rng) * 2 - 1, torch.randint(2, (12,), generator=rng)
+    data = {"images": torch.rand(12, 1, 16, 16, generator=rng) * 2 - 1}
+    data |= {"conditions": torch.randint(2, (12,), generator=rng)}
     trained: Trained = {}
     digest = hashlib.sha256()
     for name in names:
@@ -88,14 +89,7 @@ def train_variants(names: Sequence[str], *, progress: Callable[..., None]) -> tu
         ticks: list[gan.Tick] = []
         # only the first's own start counts
         state = gan.new_state(config=config, seed=parallel.rank(), compute=PLAIN)
-        gan.train(
-            state,
-            images=images,
-            conditions=conditions,
-            config=config,
-            compute=PLAIN,
-            on_tick=partial(note, ticks),
-        )
+        gan.train(state, **data, config=config, compute=PLAIN, on_tick=partial(note, ticks))
         sides = ("generator", "discriminator", "generator_ema")
         weights = {f"{side}.{key}": v for side in sides for key, v in getattr(state, side).state_dict().items()}
         for one in (*weights.values(), state.rng.get_state()):
@@ -131,24 +125,38 @@ def importable() -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class Both:
+    """Trainings in one process and in two: every variant, and one with an alarm in `folder`/1 and `folder`/2."""
+
+    variants: tuple[Trained, Trained]
+    everyone: list[Any]  # what the two say of themselves
+    said: list[tuple[str, int]]  # the progress that came here
+    alarmed: tuple[TrainedGan, TrainedGan]
+    folder: Path
+
+
+def train_everything(folder: Path, *, progress: Callable[..., None]) -> tuple[Trained, list[Any], TrainedGan]:
+    trained, everyone = train_variants([*VARIANTS, *WITH_BATCHES], progress=progress)
+    return trained, everyone, train(folder, processes=1, ruler=CopiesAt((5, 6, 7)))
+
+
 @pytest.fixture(scope="module")
-def both() -> tuple[Trained, Trained, list[Any], list[tuple[str, int]]]:
-    """Every variant in one process and in two, what the two say of themselves, and the progress that came here."""
-    names, said = [*VARIANTS, *WITH_BATCHES], []
-    arguments = [{"names": names}] * 2
-    two, everyone = parallel.run(
-        train_variants, devices=["cpu", "cpu"], arguments=arguments, progress=lambda *one: said.append(one)
+def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    folder, said = tmp_path_factory.mktemp("both"), []
+    one, _, alarmed_in_one = train_everything(folder / "1", progress=lambda *_: None)
+    two, everyone, alarmed_in_two = parallel.run(
+        train_everything,
+        devices=["cpu", "cpu"],
+        arguments=[{"folder": folder / "2"}] * 2,
+        progress=lambda *word: said.append(word),
     )
-    one, _ = train_variants(names, progress=lambda *_: None)
-    return one, two, everyone, said
-
-
-Both = tuple[Trained, Trained, list[Any], list[tuple[str, int]]]
+    return Both((one, two), everyone, said, (alarmed_in_one, alarmed_in_two), folder)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_two_processes_give_the_weights_of_one(name: str, both: Both) -> None:
-    (weights, ticks, strength, realness), (others, other_ticks, *adapted) = both[0][name], both[1][name]
+    (weights, ticks, strength, realness), (others, other_ticks, *adapted) = (trained[name] for trained in both.variants)
     for key, one in weights.items():
         if key.endswith("w_avg"):
             continue  # a mean over the rows of a condition, of which the processes do not have equally many
@@ -166,25 +174,24 @@ def test_two_processes_give_the_weights_of_one(name: str, both: Both) -> None:
 
 @pytest.mark.parametrize("name", WITH_BATCHES)
 def test_networks_that_look_at_a_batch_see_that_of_a_process(name: str, both: Both) -> None:
-    weights, others = both[0][name][0], both[1][name][0]
+    weights, others = (trained[name][0] for trained in both.variants)
     assert all(one.isfinite().all() for one in others.values())
     assert any(not torch.allclose(others[key], one, atol=1e-3) for key, one in weights.items())
 
 
 def test_all_processes_end_with_one_state_and_listen_on_the_loopback_interface_alone(both: Both) -> None:
-    _, _, everyone, said = both
-    digests, addresses, threads = zip(*everyone, strict=True)
-    assert len(everyone) == 2
+    digests, addresses, threads = zip(*both.everyone, strict=True)
+    assert len(both.everyone) == 2
     assert len(set(digests)) == 1
     assert set.union(*addresses) <= {"0100007F", "00000000000000000000000001000000"}
     assert all(addresses)
     assert all(n == max(1, torch.get_num_threads() // 2) for n in threads)
-    assert {one for one in said if one[1] == 0} == {(name, 0) for name in [*VARIANTS, *WITH_BATCHES]}
+    assert {one for one in both.said if one[1] == 0} == {(name, 0) for name in [*VARIANTS, *WITH_BATCHES]}
 
 
 SIDE, BATCH = 32, 8
 CONFIG = GanConfig(
-    images=14 * BATCH,
+    images=10 * BATCH,
     batch_size=BATCH,
     tick=BATCH,
     penalty_interval=2,
@@ -234,13 +241,9 @@ class Killed(Exception):
     pass
 
 
-def train(folder: Path, *, processes: int, die_after: int = 0, ruler: CopiesAt | None = None) -> TrainedGan:
-    ticks = 0
-
-    def progress(_done: int, _total: int, _said: str) -> None:
-        nonlocal ticks
-        ticks += 1
-        if ticks == die_after:
+def train(folder: Path, *, processes: int, die_at: int | None = None, ruler: CopiesAt | None = None) -> TrainedGan:
+    def progress(done: int, _total: int, _said: str) -> None:
+        if done == die_at:
             raise Killed
 
     how = training.train if processes == 1 else partial(training.train_on, ["cpu"] * processes)
@@ -253,64 +256,71 @@ def require_same_weights(one: Path, other: Path) -> None:
         torch.testing.assert_close(theirs[key], weight, rtol=1e-3, atol=2e-5)
 
 
-def test_a_training_is_gone_on_with_by_another_number_of_processes(tmp_path: Path) -> None:
-    whole = train(tmp_path / "whole", processes=1)
-    seen = []
-    for processes, ticks in ((1, 3), (2, 4)):
-        with pytest.raises(Killed):
-            train(tmp_path / "cut", processes=processes, die_after=ticks)
-        assert not multiprocessing.active_children()
-        state = model_dir.read_state(model_dir.checkpoint_path(tmp_path / "cut"), advice="")
-        seen.append(state["state"]["images_seen"] // BATCH)
-    assert seen[0] == 3
-    assert 7 <= seen[1] < 14
-    assert train(tmp_path / "cut", processes=1) == whole
-    require_same_weights(tmp_path / "whole", tmp_path / "cut")
+def test_a_training_is_gone_on_with_by_another_number_of_processes_which_all_end_where_the_first_fails(
+    tmp_path: Path,
+) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    trained = train(whole, processes=1)
+    with pytest.raises(Killed):
+        train(cut, processes=1, die_at=3 * BATCH)
+    obstacle = model_dir.snapshot_path(cut, number=6, images_seen=7 * BATCH)
+    obstacle.mkdir()  # stops the seventh tick, as a full disk would
+    with pytest.raises(ModelError, match="cannot be written") as raised:
+        train(cut, processes=2)
+    assert "process 1" in "".join(raised.value.__notes__)
+    assert not multiprocessing.active_children()
+    state = model_dir.read_state(model_dir.checkpoint_path(cut), advice="")
+    assert state["state"]["images_seen"] == 6 * BATCH
+    obstacle.rmdir()
+    assert train(cut, processes=1) == trained
+    require_same_weights(whole, cut)
 
 
-def test_all_follow_the_first_through_an_alarm(tmp_path: Path) -> None:
-    one, two = (train(tmp_path / str(n), processes=n, ruler=CopiesAt((5, 6, 7))) for n in (1, 2))
+def test_all_follow_the_first_through_an_alarm(both: Both) -> None:
+    one, two = both.alarmed
     assert [(alarm.images_seen, alarm.return_to) for alarm in two.alarms] == [(7 * BATCH, 4 * BATCH)]
     assert two == one.model_copy(update={"alarms": two.alarms})
-    mine, other = (model_dir.read_curve(tmp_path / name) for name in ("1", "2"))
-    assert (other["images_seen"] // BATCH).tolist() == [*range(1, 8), *range(5, 15)]
+    mine, other = (model_dir.read_curve(both.folder / name) for name in ("1", "2"))
+    assert (other["images_seen"] // BATCH).tolist() == [*range(1, 8), *range(5, 11)]
     for exact in ("images_seen", "attempt", "verdict", "augmentation_strength", "discriminator_accuracy"):
         assert other[exact].tolist() == mine[exact].tolist()
     for close in ("generator_loss", "discriminator_loss", "diversity"):
         assert other[close].tolist() == pytest.approx(mine[close].tolist(), rel=1e-4)
-    require_same_weights(tmp_path / "1", tmp_path / "2")
+    require_same_weights(both.folder / "1", both.folder / "2")
 
 
-def test_a_first_process_that_fails_at_a_tick_ends_all_with_its_error(tmp_path: Path) -> None:
-    (tmp_path / "checkpoint").write_text("in the way")  # as a full disk would be
-    with pytest.raises(ModelError, match="cannot be written") as raised:
-        train(tmp_path, processes=2)
-    assert "process 1" in "".join(raised.value.__notes__)
+KILLED = """
+import os, signal, torch
+from pipeline.synthesis import parallel
+
+def wait_for_the_second(progress):
+    progress("begun")
+    if parallel.rank():
+        os.kill(os.getpid(), signal.SIGKILL)
+    parallel.mean_([torch.zeros(3)])
+"""
+
+
+def test_a_killed_process_ends_the_other_that_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "killed.py").write_text(KILLED)  # imports little, so it is quick
+    monkeypatch.syspath_prepend(str(tmp_path))
+    wait_for_the_second = import_module("killed").wait_for_the_second
+    said: list[str] = []
+    with pytest.raises(parallel.ProcessLost, match="process 2 of 2, on cpu, was ended by SIGKILL"):
+        parallel.run(wait_for_the_second, devices=["cpu", "cpu"], arguments=[{}] * 2, progress=said.append)
+    assert set(said) == {"begun"}
     assert not multiprocessing.active_children()
 
 
-def run_script(folder: Path, *, work: str, call: str) -> "subprocess.CompletedProcess[str]":
-    """A script without a guard that has `work(progress)` done by two processes; it imports little, so it is quick."""
-    imports = "import os, signal, torch\nfrom pipeline.synthesis.parallel import *\n"
-    (folder / "its_work.py").write_text(f"{imports}def work(progress):\n    {work}\n")
-    begin = "lambda: run(work, devices=['cpu'] * 2, arguments=[{}] * 2, progress=print)"
-    (folder / "script.py").write_text(f"{imports}from its_work import work\nprint('begun')\nbegin = {begin}\n{call}\n")
-    return subprocess.run([sys.executable, folder / "script.py"], capture_output=True, text=True, timeout=100)  # noqa: S603, PLW1510 - our own
+def test_where_the_caller_is_interrupted_none_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        assert len(multiprocessing.active_children()) == 2
+        raise Killed
 
-
-def test_the_callers_script_is_not_run_again(tmp_path: Path) -> None:
-    done = run_script(tmp_path, work="return rank(), count()", call="print(*begin())")
-    assert done.stdout.split() == ["begun", "0", "2"]
-
-
-def test_a_killed_process_ends_the_other_that_waits_for_it(tmp_path: Path) -> None:
-    work = "progress(os.getpid()); os.kill(os.getpid(), signal.SIGKILL) if rank() else mean_([torch.zeros(3)])"
-    done = run_script(tmp_path, work=work, call="begin()")
-    assert done.returncode == 1
-    assert "ProcessLost: process 2 of 2, on cpu, was ended by SIGKILL" in done.stderr
-    pids = done.stdout.split()[1:]
-    assert pids
-    assert not any(Path("/proc", pid).exists() for pid in pids)
+    monkeypatch.setattr(parallel, "_listen", interrupted)
+    with pytest.raises(Killed):
+        parallel.run(time.sleep, devices=["cpu", "cpu"], arguments=[{}] * 2, progress=print)
+    assert not multiprocessing.active_children()
 
 
 def test_a_batch_that_cannot_be_shared_and_gpus_that_are_not_there_are_named(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from data_contracts.violations import ContractError
 from pipeline.scans.workers import Refusal, each
 
 
-def rules(results: object) -> list[object]:
+def rules(results: Iterable[object]) -> list[object]:
     return [result.rule if isinstance(result, Refusal) else result for result in results]
 
 
