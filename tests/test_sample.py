@@ -332,7 +332,7 @@ def test_a_film_begins_and_ends_with_the_sampled_images(tmp_path: Path, models: 
         ({"seeds": "3"}, "two or more"),
         ({"seeds": "x,y"}, "6600-6625"),
         ({"steps": 10**6}, "frames"),
-        ({"condition": 7}, "conditions 0 to 1"),
+        ({"condition": 7}, r"no condition 7; it has 0 \(below 0\.50 of the height\); 1 \("),
         ({"fps": 99}, "frames a second"),
     ],
 )
