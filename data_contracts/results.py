@@ -138,6 +138,8 @@ class CurvePoint(Record):
     discriminator_accuracy: float
     augmentation_strength: Finite | None = None  # of what the discriminator sees; None in runs that did not note it
     verdict: Watched | None = None  # suspect: too early to tell, or not yet certain; None where no watch looked
+    judged: bool | None = None  # old enough for an alarm; None in runs that did not note it
+    n: int | None = None  # images a side of every comparison but that with held-out slices; None where none looked
     coverage: Finite | None = None  # share of real slices that have a generated one near them
     coverage_real: Finite | None = None
     recall: Finite | None = None  # share of real slices within reach of the generated ones
@@ -187,17 +189,22 @@ class TrainingRecord(Record):
     diagnosis: str
     n_slices: int
     n_subjects: int
+    # slices of the training part that the watch alone saw; None, as `confirm` and `augmented`, in runs without a note
+    n_held_out: int | None = None
     images_seen: int  # where training ended, without ticks that an alarm went back on
     generator_parameters: int
     discriminator_parameters: int
     curve: tuple[CurvePoint, ...]
     watched: bool = False
+    confirm: int | None = None  # looks in a row, all old enough for an alarm, that must be at fault to raise one
+    augmented: bool | None = None  # whether what an alarm changed made augmentation stronger
     alarms: tuple[Alarm, ...] = ()  # in order; alarm i ended attempt i
     stopped: bool = False  # the watch ended the training at its last alarm
     kept_at: int | None = None  # images seen by the generator that is kept; None: the last one
     # of the kept one, at its tick: 0 healthy, 1 poor (too alike, or most kinds of heads missing), 2 at fault
     best_wrong: Literal[0, 1, 2] = 0
     joint_until: int | None = None  # images seen until when it learned from slices of all diagnoses; None: never
+    joint_ticks: int | None = None  # as many points of the curve are of that training; None: not noted, or never
 
 
 class Picture(Record):

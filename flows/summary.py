@@ -26,6 +26,8 @@ from pipeline.run_dir import RunDir, read_record
 from pipeline.scans.inputs import IngestRecord
 from pipeline.scans.normalise import read_normalisation
 from pipeline.synthesis import model_dir
+from pipeline.synthesis.augment import STRONGEST
+from pipeline.synthesis.config import GanConfig
 
 
 def summarise(
@@ -113,20 +115,32 @@ def _training(run: RunDir, fold: int, diagnosis: str) -> TrainingRecord:
     folder = run.model(fold, diagnosis)
     trained = read_record(model_dir.config_path(folder), model_dir.TrainedGan)
     told = {"n_slices", "n_subjects", "images_seen", "generator_parameters", "discriminator_parameters"}
-    told |= {"watched", "alarms", "stopped", "kept_at", "best_wrong", "joint_until"}
+    told |= {"n_held_out", "watched", "alarms", "stopped", "kept_at", "best_wrong", "joint_until"}
     curve = model_dir.read_curve(folder)
+    joint = run.model(fold, model_dir.JOINT)
+    copied = trained.joint_until is not None and model_dir.config_path(joint).exists()
     ticks = curve[[name for name in CurvePoint.model_fields if name in curve]].to_dict("records")
     return TrainingRecord.model_validate(
         {
             **trained.model_dump(include=told),
             "fold": fold,
             "diagnosis": diagnosis,
+            "confirm": trained.gan.watch.confirm,
+            "augmented": _stronger_after_alarm(trained.gan),
+            "joint_ticks": len(model_dir.read_curve(joint)) if copied else None,
             "curve": [  # no watch: NaN in a table, None in a record
                 {name: None if value == "" or pd.isna(value) else value for name, value in tick.items()}
                 for tick in ticks
             ],
         }
     )
+
+
+def _stronger_after_alarm(config: GanConfig) -> bool:
+    """Whether an alarm makes augmentation stronger: not where there is none, or where it adapts, or is at its end."""
+    augmentation = config.augmentation
+    fixed = augmentation.target is None and 0 < augmentation.strength < STRONGEST
+    return fixed and config.watch.augmentation_factor > 1
 
 
 _UNDONE: Final = {

@@ -29,7 +29,15 @@ from data_contracts.results import (
     TrainingRecord,
 )
 from reports.numbers import decimal, percent, percent_interval, points, points_interval
-from reports.wording import arm_name, diagnosis_name, reference_name, slices_of
+from reports.wording import (
+    alarm_possible,
+    arm_name,
+    diagnosis_name,
+    ended_at_alarm,
+    n_compared,
+    reference_name,
+    slices_of,
+)
 
 # matplotlib knows no CSS variables: it draws in these stand-ins, and `_svg` puts the variables in their place.
 INK, MUTED, LINE, ACCENT, BAND, CARD = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
@@ -137,7 +145,8 @@ def health(record: TrainingRecord) -> str:
     """What the collapse watch saw: its alarms and the kept moment, then coverage, diversity and kernel distance.
 
     All over thousands of images seen and beside what real slices reach (dashed). An alarm is a numbered triangle with
-    an arrow to the moment that training went back to, the stop a cross, the kept moment a diamond, in every row.
+    an arrow to the moment that training went back to, one at which it ended a cross, the kept moment a diamond, in
+    every row.
     record: with at least one look of the watch.
     """
     rows: tuple[tuple[str, Value, Value], ...] = (
@@ -180,7 +189,7 @@ def _over(value: float | None, real: float | None) -> float | None:
 def _ways(record: TrainingRecord) -> list[tuple[bool, list[CurvePoint]]]:
     """The curve in stretches drawn without a break, in order; with each, whether an alarm went back on it."""
     returns = [alarm.return_to for alarm in record.alarms]
-    if record.stopped:
+    if ended_at_alarm(record):
         returns = returns[:-1]  # after the last alarm training ended: nothing was done again
 
     def left(point: CurvePoint) -> bool:
@@ -219,7 +228,7 @@ def _alarms(axes: Axes, record: TrainingRecord) -> None:
     axes.spines["bottom"].set_visible(False)
     for row, alarm in enumerate(record.alarms):
         at, back = alarm.images_seen / 1000, (alarm.return_to or 0) / 1000
-        if record.stopped and row == len(record.alarms) - 1:
+        if ended_at_alarm(record) and row == len(record.alarms) - 1:
             axes.plot(at, row, "X", color=INK, markersize=7)
             continue
         axes.plot((back, at), (row, row), color=INK, linewidth=1)
@@ -245,7 +254,9 @@ def _reach(record: TrainingRecord, generated: Value, real: Value) -> tuple[float
 def _health_aloud(record: TrainingRecord) -> str:
     """The figure in one sentence, with the numbers of the kept moment."""
     alarms = ", ".join(f"{alarm.images_seen:,}" for alarm in record.alarms)
-    said = f"alarms at {alarms} images seen" if alarms else "no alarm"
+    none = "no alarm" if alarm_possible(record) else "no alarm was possible"
+    said = f"alarms at {alarms} images seen" if alarms else none
+    n = n_compared(record)
     kept = _kept(record)
     if kept is not None:
         shares = [
@@ -261,7 +272,7 @@ def _health_aloud(record: TrainingRecord) -> str:
         )
     return (
         f"Coverage, diversity and kernel distance over the training of {slices_of(record.diagnosis)}, beside what real "
-        f"slices reach: {said}."
+        f"slices reach{'' if n is None else f' (n = {n:,} each)'}: {said}."
     )
 
 

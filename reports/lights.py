@@ -174,6 +174,7 @@ def rules() -> tuple[str, ...]:
         f"Diversity is a problem, too, where the spread is under {SPREAD_COLLAPSED} of that of held-out real slices.",
         "Diversity is at best a caution where the collapse watch stopped a training, or found the kept generator poor.",
         "Diversity is a problem, too, where the watch found the kept generator at fault.",
+        "Diversity is no better for a collapse watch that raised no alarm.",
         "Copies takes the share of near-copies among generated slices, less that among held-out real slices.",
         f"Copies is good up to {percent(COPIES_GOOD, 0)}, a caution to {percent(COPIES_CAUTION, 0)}, else a problem.",
         f"Copies is at best a caution where the median distance is under {TOO_CLOSE} of that of held-out real slices.",

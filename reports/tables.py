@@ -14,7 +14,7 @@ from data_contracts.results import (
     TrainingRecord,
 )
 from reports.numbers import count, decimal, percent, percent_interval, plain_interval, points, slices, units
-from reports.wording import PerThousand, arm_name, diagnosis_name, looks, rule_name
+from reports.wording import PerThousand, alarm_possible, arm_name, diagnosis_name, looks, rule_name
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,8 @@ def _alarms(record: TrainingRecord) -> str:
     if not record.watched:
         return "not watched"
     found = f"{len(record.alarms):,} in {count(len(looks(record)), 'look', 'looks')}"
+    if not alarm_possible(record):
+        return f"{found}, too early or too seldom for one"
     return f"{found}; stopped" if record.stopped else found
 
 

@@ -12,7 +12,6 @@ from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.results import (
     PRIMARY_ARM,
     REFERENCE_ARM,
-    Alarm,
     AlarmReason,
     ArmScores,
     CurvePoint,
@@ -347,12 +346,14 @@ def _distance(scores: MemorisationScores) -> str:
 
 # --- training ---
 
+RAISED: Final = ("alarm", "stop")  # verdicts of a tick at which an alarm was raised
+SMALLEST_HELD_OUT: Final = 16  # slices; with fewer held out the watch takes the kernel distance to training slices
 NEARLY_ALL: Final = 0.95  # above this the discriminator has all but won and teaches the generator little
 
 
 def training_reading(record: TrainingRecord, *, known: bool) -> str:
     """How one generator was trained, and where the contest stood at the end."""
-    without = " (without those that an alarm went back on)" if record.alarms else ""
+    without = " (without those that an alarm went back on)" if _went_back(record) else ""
     start = (
         f"Learned from {slices(record.n_slices)} of {units(record.n_subjects, known=known)}, shown "
         f"{_images(record.images_seen)}{without}; {count(record.generator_parameters, 'weight', 'weights')} in "
@@ -384,13 +385,36 @@ def watch_reading(record: TrainingRecord) -> str:
             "No collapse watch looked on during this training: whether the generator repeats itself can only be read "
             "from what it made in the end."
         )
-    n = len(looks(record))
-    if not record.alarms:
-        return f"The collapse watch raised no alarm in {count(n, 'look', 'looks')}."
-    return (
-        f"The collapse watch raised {count(len(record.alarms), 'alarm', 'alarms')} in {count(n, 'look', 'looks')}: "
-        "a training at fault several looks in a row."
-    )
+    n, own = len(looks(record)), looks(record)[_joint_looks(record) :]
+    if not alarm_possible(record):
+        return f"The collapse watch looked {count(n, 'time', 'times')}, {_IN_VAIN}"
+    said = f"The collapse watch raised no alarm in {count(n, 'look', 'looks')}."
+    if record.alarms:
+        said = (
+            f"The collapse watch raised {count(len(record.alarms), 'alarm', 'alarms')} in "
+            f"{count(n, 'look', 'looks')}: a training at fault several looks in a row."
+        )
+    if _enough(own, record.confirm):
+        return said
+    of_these = f"Of these, {count(len(own), 'was', 'were')} at the copy that is used"
+    return f"{said} {of_these}, {_IN_VAIN}"
+
+
+_IN_VAIN: Final = "too early or too seldom for an alarm; this says nothing for or against the generator."
+
+
+def alarm_possible(record: TrainingRecord) -> bool:
+    """Whether any look, of this training or of a joint one before it, could have raised an alarm; or it is unknown."""
+    first = _joint_looks(record)
+    parts = looks(record)[:first], looks(record)[first:]
+    return not record.watched or bool(record.alarms) or any(_enough(part, record.confirm) for part in parts)
+
+
+def _enough(of: Sequence[CurvePoint], confirm: int | None) -> bool:
+    """Whether an alarm was raised or could have been: so many looks old enough for one, or it was not noted."""
+    if confirm is None or any(point.judged is None or point.verdict in RAISED for point in of):
+        return True
+    return sum(bool(point.judged) for point in of) >= confirm
 
 
 def joint_reading(record: TrainingRecord) -> str:
@@ -398,7 +422,8 @@ def joint_reading(record: TrainingRecord) -> str:
     if record.joint_until is None:
         return ""
     if record.joint_until >= record.images_seen:
-        return "One generator was trained on the slices of all diagnoses, and is told which to make."
+        measured = " What the collapse watch measured is of all diagnoses together." if record.watched else ""
+        return f"One generator was trained on the slices of all diagnoses, and is told which to make.{measured}"
     return (
         f"Up to {_images(record.joint_until)} it was trained on the slices of all diagnoses, and from there as a copy "
         f"of its own on {slices_of(record.diagnosis)} alone."
@@ -410,23 +435,71 @@ def looks(record: TrainingRecord) -> tuple[CurvePoint, ...]:
     return tuple(point for point in record.curve if point.verdict is not None)
 
 
+def n_compared(record: TrainingRecord) -> int | None:
+    """Generated slices, and as many real ones, in a comparison of the watch; None where it was not noted."""
+    return next((point.n for point in reversed(looks(record))), None)
+
+
+def ended_at_alarm(record: TrainingRecord) -> bool:
+    """Whether nothing followed the last alarm: the watch stopped the training, or the budget was over."""
+    if record.stopped or not record.alarms or not record.curve:
+        return record.stopped
+    end = record.curve[-1]
+    return end.verdict == "alarm" and end.images_seen == record.alarms[-1].images_seen
+
+
+def _went_back(record: TrainingRecord) -> bool:
+    return len(record.alarms) > ended_at_alarm(record)
+
+
+def _joint_ticks(record: TrainingRecord) -> int:
+    """Points of the curve, the first ones, of a joint training that this one is a copy of; 0 where it is none."""
+    until = record.joint_until
+    if until is None or until >= record.images_seen:
+        return 0
+    if record.joint_ticks is not None:
+        return record.joint_ticks
+    return sum(point.images_seen <= until for point in record.curve)
+
+
+def _joint_looks(record: TrainingRecord) -> int:
+    return sum(point.verdict is not None for point in record.curve[: _joint_ticks(record)])
+
+
+def _raised(record: TrainingRecord, i: int) -> tuple[CurvePoint | None, bool, bool]:
+    """The tick of an alarm where there is one, whether a copy of a joint GAN raised it, and whether it ended the joint.
+
+    Both are false in a training that is no copy.
+    """
+    ticks, until = _joint_ticks(record), record.joint_until
+    at = next((k for k, p in enumerate(record.curve) if p.attempt == i and p.verdict in RAISED), None)
+    if until is None or until >= record.images_seen:
+        return None if at is None else record.curve[at], False, False
+    if at is None:
+        return None, record.alarms[i].images_seen > until, False
+    return record.curve[at], at >= ticks, at == ticks - 1
+
+
 def alarm_readings(record: TrainingRecord) -> tuple[str, ...]:
-    """Each alarm in order: when, what was wrong with its number and limit, and what was done."""
-    last = len(record.alarms) - 1
+    """Each alarm in order: when, what was wrong with its number, limit and n, and what was done."""
     return tuple(
-        f"Alarm {i + 1}, at {_images(alarm.images_seen)}: {_broken(alarm)}. "
-        f"{_stop(i + 1) if record.stopped and i == last else _return(alarm, record.joint_until)}"
+        f"Alarm {i + 1}, at {_images(alarm.images_seen)}: {_broken(record, i)}. {_done(record, i)}"
         for i, alarm in enumerate(record.alarms)
     )
 
 
-def _broken(alarm: Alarm) -> str:
+def _broken(record: TrainingRecord, i: int) -> str:
     """One phrase a rule; where several measures broke one rule, that which went farthest beyond its limit."""
+    tick, of_copy, _ = _raised(record, i)
+    # a joint training holds out its own slices, which the record of its copy does not count
+    held_out = record.n_held_out if of_copy or not _joint_ticks(record) else None
     worst: dict[str, AlarmReason] = {}
-    for reason in alarm.reasons:
+    for reason in record.alarms[i].reasons:
         if reason.rule not in worst or _excess(reason) > _excess(worst[reason.rule]):
             worst[reason.rule] = reason
-    return "; ".join(alarm_phrase(reason) for reason in worst.values()) or "no reason was noted"
+    n = None if tick is None else tick.n
+    phrases = (alarm_phrase(reason, n=n, n_held_out=held_out) for reason in worst.values())
+    return "; ".join(phrases) or "no reason was noted"
 
 
 def _excess(reason: AlarmReason) -> float:
@@ -434,29 +507,49 @@ def _excess(reason: AlarmReason) -> float:
     return abs(reason.value - reason.limit) / abs(reason.limit) if reason.limit else abs(reason.value)
 
 
-def alarm_phrase(reason: AlarmReason) -> str:
-    """What a broken rule means, with the measured value and the limit that it went beyond."""
-    value, limit = percent(reason.value, 0), percent(reason.limit, 0)
-    below, above = f"(alarm below {limit})", f"(alarm above {limit})"
-    points_above = f"(alarm above {decimal(100 * reason.limit, 0)})"
+def alarm_phrase(reason: AlarmReason, *, n: int | None = None, n_held_out: int | None = None) -> str:
+    """What a broken rule means, with the measured value, the limit that it went beyond, and n where it is known.
+
+    n: generated slices in a comparison with as many real ones; copies are counted among at least as many.
+    """
+    digits = _digits_apart(100 * reason.value, 100 * reason.limit)
+    value, limit = percent(reason.value, digits), percent(reason.limit, digits)
+    of = "" if n is None else f"; n{NBSP}={NBSP}{n:,}"
+    held_out = f"; n{NBSP}={NBSP}{n_held_out:,} held out" if n_held_out else ""
+    below = f"(alarm below {limit}{of})"
+    at_least = f"{of} or more" if of else ""
     return {
         "repeats": "the generator repeated a few heads: the distance from one of its slices to the nearest other was "
         f"{value} of what it is among equally varied real slices {below}",
         "alike": f"its slices hardly differed from one another, {value} as much as real slices do {below}",
         "uncovered": f"most kinds of real heads were missing: {value} of what real slices cover was covered {below}",
-        "fallen": f"its slices lost the variety that they already had, down to {value} of that of real slices {below}",
-        "copies": f"slices of patients came out again: {value} of its slices were near-copies {above}",
+        "fallen": "its slices differed less, or covered less, than at this training's own best: "
+        f"{value} of what real slices reach (alarm below {limit}, a share of that best{of})",
+        "copies": f"slices of patients came out again: {value} of its slices were near-copies "
+        f"(alarm above {limit}{at_least})",
         "discriminator_wins": "the discriminator was right about nearly everything, so the generator learned nothing "
-        f"from it: right on {value} of the images it knew least (alarm from {limit})",
+        f"from it: right on {value} of the images it knew least (alarm from {limit}{held_out or at_least})",
         "discriminator_overfits": "the discriminator knew its training slices by heart: it was right about them "
-        f"{decimal(100 * reason.value, 0)} percentage points more often than about real slices it had never seen, "
-        f"chance allowed for {points_above}",
+        f"{decimal(100 * reason.value, digits)} percentage points more often than about real slices it had never "
+        f"seen, chance allowed for (alarm above {decimal(100 * reason.limit, digits)}{held_out})",
     }[reason.rule]
 
 
-def _return(alarm: Alarm, joint_until: int | None) -> str:
-    onward = "more slowly and with stronger augmentation"
-    if alarm.return_to is None and joint_until is not None and alarm.images_seen > joint_until:
+def _digits_apart(value: float, limit: float) -> int:
+    """As few decimals as tell a value from its limit, three at most; none where they are the same."""
+    return next((digits for digits in range(4) if decimal(value, digits) != decimal(limit, digits)), 0)
+
+
+def _done(record: TrainingRecord, i: int) -> str:
+    """What followed an alarm."""
+    alarm, (_, of_copy, ended_joint) = record.alarms[i], _raised(record, i)
+    onward = "more slowly and with stronger augmentation" if record.augmented else "more slowly"
+    if i == len(record.alarms) - 1 and ended_at_alarm(record):
+        return _stop(i + 1) if record.stopped else "Training ended there: the budget was over."
+    if ended_joint:
+        start = "random first weights" if alarm.return_to is None else f"its state at {_images(alarm.return_to)}"
+        return f"The training of all diagnoses ended there, and the copy began from {start}."
+    if alarm.return_to is None and of_copy:
         return f"No healthy moment had been seen since, so training began again from the joint generator, {onward}."
     if alarm.return_to is None:
         return f"No healthy moment had been seen, so training began anew from another random start, {onward}."
@@ -485,20 +578,40 @@ def kept_reading(record: TrainingRecord) -> str:
 
 
 def health_caption(record: TrainingRecord) -> str:
-    """The signs in the figure of the watch, only those that are there."""
-    returned = len(record.alarms) > record.stopped
+    """What the figure of the watch measures, at which n, and its signs, only those that are there."""
+    ended = "training was stopped" if record.stopped else "the budget was over"
     signs = (
         "Triangle and dotted line: alarm, its arrow to where training went on again; thin and dotted: what it went "
-        "back on." if returned else "",
-        "Cross: alarm at which training was stopped." if record.stopped else "",
+        "back on." if _went_back(record) else "",
+        f"Cross: alarm at which {ended}." if ended_at_alarm(record) else "",
         "Diamond: the moment that is kept." if record.kept_at is not None else "",
     )  # fmt: skip
     meaning = (
         "Coverage: share of real slices that have a generated one near them. Diversity: how much two generated slices "
         "differ, beside two real ones; both are better high. KID: kernel distance to real slices, better low; the "
-        "random start may lie beyond an axis. "
+        "random start may lie beyond an axis."
     )
-    return meaning + " ".join(sign for sign in signs if sign)
+    return " ".join(text for text in (meaning, _compared(record), *signs) if text)
+
+
+def _compared(record: TrainingRecord) -> str:
+    """How many slices the watch compared with how many; empty where it was not noted."""
+    n, held_out = n_compared(record), record.n_held_out
+    if n is None:
+        return ""
+    said = f"Compared: n{NBSP}={NBSP}{n:,} generated against as many real slices of the training part"
+    if held_out is not None and held_out < SMALLEST_HELD_OUT:
+        said += f"; kernel distance to training slices too, for fewer than {SMALLEST_HELD_OUT} were held out"
+    elif held_out is not None:
+        most = "up to " if held_out > n else ""  # of many held out it takes as many as it has others
+        said += f"; kernel distance to {most}{slices(held_out)} held out from the generator"
+    before = looks(record)[: _joint_looks(record)]
+    if before and before[-1].n is not None and record.joint_until is not None:
+        said += (
+            f". In the training of all diagnoses, up to {_images(record.joint_until)}: "
+            f"n{NBSP}={NBSP}{before[-1].n:,}, generated and real slices of all diagnoses"
+        )
+    return f"{said}."
 
 
 def doubt(record: TrainingRecord) -> str:

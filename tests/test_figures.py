@@ -237,6 +237,13 @@ def test_after_a_stop_nothing_was_gone_back_on() -> None:
     assert solid(stopped)[0][-1][0] > solid(back)[0][-1][0] + 50  # to the end, and not only to 4,000 images
 
 
+def test_an_alarm_at_the_end_of_the_budget_is_drawn_as_the_end() -> None:
+    way = (*(tick(1000 * i) for i in range(1, 8)), tick(8000, verdict="alarm"))
+    over = figures.health(watched(way, images_seen=8000, kept_at=4000))
+    stopped = figures.health(watched(way, images_seen=8000, kept_at=4000, stopped=True))
+    assert over == stopped  # the same signs; the caption says which it was
+
+
 def test_every_alarm_has_its_word_and_its_line_and_the_kept_moment_its_sign() -> None:
     two = watched(alarms=(BACK, Alarm(images_seen=11_000, reasons=(), return_to=None)), stopped=True)
     said = texts(figures.health(two))
@@ -256,7 +263,11 @@ def test_health_says_aloud_what_it_shows() -> None:
         "alarms at 8,000 images seen; kept at 10,000: coverage 32 % (real against real: 40 %), diversity, share of "
         "real 80 %, kernel distance 0.0100."
     )
-    assert "no alarm" in (parse(figures.health(watched(alarms=()))).get("aria-label") or "")
+    calm = watched(tuple(tick(1000 * i, judged=True, n=64) for i in range(1, 4)), alarms=(), confirm=3)
+    said = parse(figures.health(calm)).get("aria-label") or ""
+    assert "beside what real slices reach (n = 64 each): no alarm." in said
+    young = calm.model_copy(update={"confirm": 4})
+    assert "(n = 64 each): no alarm was possible" in (parse(figures.health(young)).get("aria-label") or "")
 
 
 def test_of_two_ticks_at_as_many_images_the_nearer_one_is_kept() -> None:

@@ -156,6 +156,8 @@ def watched_tick(images_seen: int, attempt: int, sickness: float, verdict: str) 
             "discriminator_loss": 0.6 - 0.2 * sickness,
             "discriminator_accuracy": 0.6 + 0.35 * sickness,
             "verdict": verdict,
+            "judged": images_seen > 10_000,
+            "n": 64,
             "coverage": 0.5 * grown,
             "coverage_real": 0.46,
             "kid": 0.005 + 0.12 * (1 - grown) ** 2,
@@ -182,6 +184,7 @@ def with_alarms(record: TrainingRecord, *, stopped: bool, best_wrong: int) -> Tr
         Alarm(images_seen=78_000, reasons=(fallen,), return_to=62_000),
     )
     changes = {"curve": tuple(ticks), "alarms": alarms, "watched": True, "stopped": stopped, "best_wrong": best_wrong}
+    changes |= {"confirm": 3, "n_held_out": 39, "augmented": True}
     end, kept = (78_000, 68_000) if stopped else (118_000, 112_000)
     return record.model_copy(update={**changes, "images_seen": end, "kept_at": kept})
 
@@ -494,6 +497,8 @@ def test_a_watched_training_is_told_with_its_alarms(run_root: Path, stopped: boo
     assert "Alarm 1, at 48,000 images" in text
     assert "Alarm 2, at 78,000 images" in text
     assert ("Training was stopped" in text) == stopped
+    assert "n = 64 generated against as many real slices of the training part; kernel distance to 39 slices" in text
+    assert "(alarm below 40 %; n = 64)" in text
     assert ("Do not trust the generator of no-tumour slices" in text) == (best_wrong == 2)
     assert sum(label.startswith("Coverage, diversity and kernel") for label in page.values("svg", "aria-label")) == 1
     assert not re.findall(r"\b(None|nan|Undefined)\b", page.text)
@@ -510,7 +515,7 @@ def test_numbers_that_are_none_are_no_contract(run_root: Path) -> None:
 
 def test_a_summary_written_before_there_was_a_watch_still_renders(run_root: Path) -> None:
     before = json.loads(build_summary().model_dump_json())
-    watch = {"watched", "alarms", "stopped", "kept_at", "best_wrong"}
+    watch = {"watched", "alarms", "stopped", "kept_at", "best_wrong"} | NOT_YET_NOTED
     before["schema_version"] = 1
     before["training"] = [
         {name: value for name, value in record.items() if name not in watch}
@@ -521,7 +526,23 @@ def test_a_summary_written_before_there_was_a_watch_still_renders(run_root: Path
     assert page.text.count("No collapse watch looked on") == 2
 
 
+def test_a_summary_written_before_a_watch_noted_its_n_still_renders(run_root: Path) -> None:
+    ill = with_alarms(build_summary().training[0], stopped=False, best_wrong=0)
+    before = json.loads(build_summary(training=(ill,)).model_dump_json())
+    for record in before["training"]:
+        for name in NOT_YET_NOTED:
+            del record[name]
+        for tick in record["curve"]:
+            del tick["judged"], tick["n"]
+    page = Page(render(summary=RunSummary.model_validate(before), run_root=run_root))
+    text = page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "raised 2 alarms in" in text
+    assert "and went on more slowly." in text
+    assert not re.findall(r"\b(None|nan|Undefined)\b", page.text)
+
+
 OLD = ("images_seen", "discriminator_accuracy")
+NOT_YET_NOTED = {"n_held_out", "confirm", "augmented", "joint_ticks"}
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> $\\frac{a}{b}$ {{ 7 * 7 }} " + "x" * 10_000
 
 

@@ -1,7 +1,9 @@
 """Every sentence that depends on a number: its direction, its unit, its n, and its edge cases."""
 
+from pathlib import Path
 from typing import get_args
 
+import pandas as pd
 import pytest
 
 from data_contracts.results import (
@@ -24,7 +26,10 @@ from data_contracts.results import (
     TrainingRecord,
     Watched,
 )
-from pipeline.synthesis import collapse
+from flows import summary as summaries
+from pipeline.run_dir import RunDir, write_record, write_table
+from pipeline.synthesis import collapse, health, model_dir, recipes
+from pipeline.synthesis.conditions import Condition, Conditions
 from reports import lights, numbers, tables, wording
 from reports.limits import limits
 
@@ -190,6 +195,16 @@ def watched(looks: int = 20, *alarms: Alarm, **changes: object) -> TrainingRecor
     record = training([0.6] * looks)
     curve = tuple(point.model_copy(update={"verdict": "healthy"}) for point in record.curve)
     return record.model_copy(update={"curve": curve, "watched": True, "alarms": alarms, "kept_at": 1_500, **changes})
+
+
+def look(images_seen: int, verdict: str = "healthy", **changes: object) -> CurvePoint:
+    fields = {"images_seen": images_seen, "generator_loss": 1, "discriminator_loss": 1, "discriminator_accuracy": 0.6}
+    return CurvePoint.model_validate({**fields, "verdict": verdict, **changes})
+
+
+def judged(*ages: bool | None, start: int = 1, **changes: object) -> tuple[CurvePoint, ...]:
+    """A look a thousand images, from `start` thousand on, each old enough for an alarm or not."""
+    return tuple(look(1000 * (start + i)).model_copy(update={"judged": old, **changes}) for i, old in enumerate(ages))
 
 
 # --- numbers ---
@@ -439,6 +454,7 @@ def test_picture_text_says_what_is_seen(kind: str, origin: str, n: int, text: st
 
 
 def test_the_report_knows_every_rule_and_verdict_of_the_watch() -> None:
+    assert wording.SMALLEST_HELD_OUT == health.SMALLEST_HELD_OUT
     assert set(get_args(AlarmRule)) == set(get_args(collapse.Rule))
     assert set(get_args(Watched)) == set(get_args(collapse.Verdict))
 
@@ -453,6 +469,57 @@ def test_watch_reading_counts_looks_and_alarms_or_says_that_none_looked() -> Non
         "No collapse watch looked on during this training: whether the generator repeats itself can only be read from "
         "what it made in the end."
     )
+
+
+IN_VAIN = "too early or too seldom for an alarm; this says nothing for or against the generator."
+
+
+@pytest.mark.parametrize(
+    ("ages", "confirm", "said"),
+    [
+        ((False, True, True), 3, f"The collapse watch looked 3 times, {IN_VAIN}"),
+        ((False,), 1, f"The collapse watch looked 1 time, {IN_VAIN}"),
+        ((), 3, f"The collapse watch looked 0 times, {IN_VAIN}"),
+        ((True, True, True), 3, "The collapse watch raised no alarm in 3 looks."),
+        ((False, True), 1, "The collapse watch raised no alarm in 2 looks."),
+        ((None, True), 3, "The collapse watch raised no alarm in 2 looks."),  # resumed from before it was noted
+        ((False, False), None, "The collapse watch raised no alarm in 2 looks."),
+    ],
+)
+def test_no_alarm_is_said_only_where_one_was_possible(
+    ages: tuple[bool | None, ...], confirm: int | None, said: str
+) -> None:
+    record = watched(curve=judged(*ages), confirm=confirm)
+    assert plain(wording.watch_reading(record)) == said
+    possible = "no alarm" in said
+    assert wording.alarm_possible(record) == possible
+    cell = plain(tables.training_table((record,), known=True).rows[0][-2])
+    assert cell.endswith("too early or too seldom for one") != possible
+
+
+def test_the_looks_at_a_copy_are_not_those_at_its_joint_generator() -> None:
+    shared = {"confirm": 2, "joint_until": 3000, "images_seen": 5000}
+    both = watched(curve=judged(True, True, True, True), joint_ticks=3, **shared)
+    assert plain(wording.watch_reading(both)) == (
+        f"The collapse watch raised no alarm in 4 looks. Of these, 1 was at the copy that is used, {IN_VAIN}"
+    )
+    neither = both.model_copy(update={"curve": judged(False, False, True, True)})
+    assert plain(wording.watch_reading(neither)) == f"The collapse watch looked 4 times, {IN_VAIN}"
+    enough = both.model_copy(update={"curve": judged(True, True, True, True, True)})
+    assert plain(wording.watch_reading(enough)) == "The collapse watch raised no alarm in 5 looks."
+    ill = (*judged(False, True), look(3000, "alarm", judged=True), *judged(True, start=4))
+    alarmed = both.model_copy(update={"curve": ill, "alarms": (alarm(3000, 1000),)})
+    assert plain(wording.watch_reading(alarmed)).endswith(f"Of these, 1 was at the copy that is used, {IN_VAIN}")
+    not_noted = both.model_copy(update={"joint_ticks": None})  # then by the images seen
+    assert wording.watch_reading(not_noted) == wording.watch_reading(both)
+
+
+def test_no_light_is_better_for_a_watch_without_an_alarm() -> None:
+    in_vain, on_guard = watched(curve=judged(False), confirm=3), watched(curve=judged(True), confirm=1)
+    without = lights.diversity_light((GOOD,), ())
+    assert lights.diversity_light((GOOD,), (in_vain,)) == lights.diversity_light((GOOD,), (on_guard,)) == without
+    assert "watch" not in without.why
+    assert "Diversity is no better for a collapse watch that raised no alarm." in lights.rules()
 
 
 @pytest.mark.parametrize(
@@ -475,7 +542,10 @@ def test_watch_reading_counts_looks_and_alarms_or_says_that_none_looked() -> Non
         ),
         (
             reason("fallen", 0.3, 0.41),
-            "its slices lost the variety that they already had, down to 30 % of that of real slices (alarm below 41 %)",
+            (
+                "its slices differed less, or covered less, than at this training's own best: 30 % of what real slices "
+                "reach (alarm below 41 %, a share of that best)"
+            ),
         ),
         (
             reason("copies", 0.18, 0.11),
@@ -501,13 +571,62 @@ def test_every_rule_has_its_phrase_with_value_and_limit(broken: AlarmReason, sai
     assert plain(wording.alarm_phrase(broken)) == said
 
 
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (reason("alike", 0.397, 0.4), "39.7 % as much as real slices do (alarm below 40.0 %)"),
+        (reason("repeats", 0.39996, 0.4), "was 39.996 % of what it is among equally varied real slices"),
+        (reason("copies", 0.004, 0.0), "0.4 % of its slices were near-copies (alarm above 0.0 %)"),
+        (reason("discriminator_wins", 0.97, 0.97), "right on 97 % of the images it knew least (alarm from 97 %)"),
+        (reason("discriminator_overfits", 0.203, 0.2), "20.3 percentage points more often than about real slices"),
+        (reason("discriminator_overfits", 0.203, 0.2), "chance allowed for (alarm above 20.0)"),
+        (
+            reason("fallen", 1.2, 1.24),
+            "at this training's own best: 120 % of what real slices reach (alarm below 124 %, a share of that best)",
+        ),
+    ],
+)
+def test_a_value_never_reads_as_its_limit(broken: AlarmReason, said: str) -> None:
+    assert said in plain(wording.alarm_phrase(broken))
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("repeats", "; n = 64)"),
+        ("alike", "; n = 64)"),
+        ("uncovered", "; n = 64)"),
+        ("fallen", ", a share of that best; n = 64)"),
+        ("copies", "; n = 64 or more)"),
+        ("discriminator_wins", "; n = 39 held out)"),
+        ("discriminator_overfits", "; n = 39 held out)"),
+    ],
+)
+def test_every_alarm_has_its_n(rule: str, said: str) -> None:
+    broken = reason(rule, 0.1, 0.2)
+    assert plain(wording.alarm_phrase(broken, n=64, n_held_out=39)).endswith(said)
+    curve = (look(1000), look(2000, "alarm", n=64), look(3000, attempt=1, n=32))
+    record = watched(20, alarm(2000, 1000, broken), curve=curve, n_held_out=39)
+    assert f"{said}. Training went back" in plain(wording.alarm_readings(record)[0])
+    # its joint training held out others, of which nothing is known here
+    of_joint = record.model_copy(update={"joint_until": 2000, "joint_ticks": 2, "images_seen": 3000})
+    assert "39 held out" not in plain(wording.alarm_readings(of_joint)[0])
+    of_copy = of_joint.model_copy(update={"joint_until": 1000, "joint_ticks": 1})
+    assert f"{said}. Training went back" in plain(wording.alarm_readings(of_copy)[0])
+
+
+def test_without_held_out_slices_a_discriminator_wins_over_the_generated() -> None:
+    said = plain(wording.alarm_phrase(reason("discriminator_wins", 1.0, 0.97), n=64, n_held_out=0))
+    assert said.endswith("; n = 64 or more)")
+
+
 def test_every_rule_of_the_watch_has_a_phrase() -> None:
     assert len({wording.alarm_phrase(reason(rule, 0.1, 0.2)) for rule in get_args(AlarmRule)}) == 7
 
 
 def test_each_alarm_says_when_what_and_what_was_done() -> None:
     back, anew = alarm(), alarm(50_000, None, reason("alike", 0.07, 0.1))
-    first, second = (plain(text) for text in wording.alarm_readings(watched(20, back, anew)))
+    first, second = (plain(text) for text in wording.alarm_readings(watched(20, back, anew, augmented=True)))
     assert first.startswith("Alarm 1, at 42,000 images: the generator repeated a few heads")
     assert first.endswith(
         "Training went back to its last healthy moment, at 38,000 images, and went on more slowly and with stronger "
@@ -518,6 +637,34 @@ def test_each_alarm_says_when_what_and_what_was_done() -> None:
         "No healthy moment had been seen, so training began anew from another random start, more slowly and with "
         "stronger augmentation."
     )
+
+
+@pytest.mark.parametrize("augmented", [False, None])
+def test_nothing_is_augmented_more_strongly_where_it_is_not_or_is_not_known(augmented: bool | None) -> None:
+    record = watched(20, alarm(), alarm(50_000, None), augmented=augmented)
+    assert [plain(text).rpartition(", ")[2] for text in wording.alarm_readings(record)] == [
+        "and went on more slowly.",
+        "more slowly.",
+    ]
+
+
+def test_after_an_alarm_at_the_end_of_the_budget_nothing_was_done_again() -> None:
+    end = (*judged(True, True), look(3000, "alarm", judged=True))
+    for return_to in (1000, None):
+        record = watched(20, alarm(3000, return_to), curve=end, images_seen=3000)
+        (text,) = wording.alarm_readings(record)
+        assert text.endswith("Training ended there: the budget was over.")
+        assert "went on" not in text
+        assert "anew" not in text
+        assert "went back" not in wording.training_reading(record, known=True)
+        caption = wording.health_caption(record)
+        assert "Cross: alarm at which the budget was over." in caption
+        assert "Triangle" not in caption
+    onward = watched(20, alarm(3000, 1000), curve=(*end, look(2000, attempt=1)), images_seen=2000)
+    assert "Training went back" in wording.alarm_readings(onward)[0]
+    assert "an alarm went back on" in wording.training_reading(onward, known=True)
+    stopped = watched(20, alarm(3000), curve=(*end[:2], look(3000, "stop")), images_seen=3000, stopped=True)
+    assert wording.alarm_readings(stopped)[0].endswith("Training was stopped.")
 
 
 def test_only_the_last_alarm_stops_a_training() -> None:
@@ -583,6 +730,30 @@ def test_the_caption_of_the_watch_explains_only_signs_that_are_there() -> None:
     both = wording.health_caption(watched(20, alarm(), alarm(), stopped=True))
     assert "Cross" in both
     assert "Triangle" in both
+
+
+@pytest.mark.parametrize(
+    ("n", "held_out", "said"),
+    [
+        (64, 39, "; kernel distance to 39 slices held out from the generator."),
+        (64, 300, "; kernel distance to up to 300 slices held out from the generator."),
+        (64, 15, "; kernel distance to training slices too, for fewer than 16 were held out."),
+        (64, None, "of the training part."),
+    ],
+)
+def test_the_caption_of_the_watch_has_its_n(n: int, held_out: int | None, said: str) -> None:
+    caption = plain(wording.health_caption(watched(curve=judged(True, n=n), n_held_out=held_out)))
+    assert f"n = {n} generated against as many real slices of the training part" in caption
+    assert said + " Diamond" in caption
+    assert "n =" not in plain(wording.health_caption(watched(n_held_out=held_out)))
+
+
+def test_the_caption_tells_the_n_of_a_copy_from_that_of_its_joint_training() -> None:
+    curve = (*judged(True, True, n=128), *judged(True, start=3, n=64))
+    copy = watched(curve=curve, n_held_out=39, joint_until=2000, joint_ticks=2, images_seen=3000)
+    caption = plain(wording.health_caption(copy))
+    assert "n = 64 generated against" in caption
+    assert "In the training of all diagnoses, up to 2,000 images: n = 128, generated and real slices of all" in caption
 
 
 def test_the_table_of_trainings_has_alarms_and_the_kept_moment() -> None:
@@ -742,12 +913,104 @@ def test_a_copy_of_a_joint_generator_says_when_it_learned_from_what() -> None:
         "tumour slices alone."
     )
     shared = training([0.5]).model_copy(update={"joint_until": 2000})
-    assert wording.joint_reading(shared).startswith("One generator was trained on the slices of all diagnoses")
+    assert wording.joint_reading(shared) == (
+        "One generator was trained on the slices of all diagnoses, and is told which to make."
+    )
+    seen = watched(joint_until=2000)
+    assert wording.joint_reading(seen).endswith(
+        "is told which to make. What the collapse watch measured is of all diagnoses together."
+    )
     assert wording.joint_reading(training([0.5])) == ""
 
 
 def test_a_copy_begins_again_from_the_joint_generator_and_not_from_chance() -> None:
-    one = watched(20, alarm(1_000, None), alarm(50_000, None)).model_copy(update={"joint_until": 30_000})
+    one = watched(20, alarm(1_000, None), alarm(50_000, None), joint_until=30_000, images_seen=60_000)
     before, after = wording.alarm_readings(one)
     assert "another random start" in before
     assert "began again from the joint generator" in after
+
+
+@pytest.mark.parametrize(("return_to", "start"), [(1000, "its state at 1,000 images"), (None, "random first weights")])
+def test_a_joint_training_may_end_at_an_alarm_and_its_copy_begins_from_what_it_left(
+    return_to: int | None, start: str
+) -> None:
+    until = return_to or 0
+    curve = (*judged(True, True), look(3000, "stop"), look(until + 1000, attempt=1), look(4000, "alarm", attempt=1))
+    copy = watched(
+        20, alarm(3000, return_to), alarm(4000, None), curve=(*curve, look(5000, attempt=2)),
+        images_seen=5000, joint_until=until, joint_ticks=3,
+    )  # fmt: skip
+    first, second = (plain(text) for text in wording.alarm_readings(copy))
+    assert first.endswith(f"The training of all diagnoses ended there, and the copy began from {start}.")
+    assert "began again from the joint generator" in second
+
+
+# --- from a model's folder ---
+
+
+def model_folder(run: RunDir, diagnosis: str, curve: list[dict[str, object]], **changes: object) -> None:
+    """What a training leaves for the report, without weights and pictures."""
+    trained = model_dir.TrainedGan.model_validate(
+        {
+            "diagnosis": diagnosis,
+            "seed": 1,
+            "gan": recipes.load("default"),
+            "conditions": Conditions(position_edges=(), levels=(Condition(),)),
+            "condition_counts": (80,),
+            "n_slices": 80,
+            "n_held_out": 39,
+            "n_subjects": 20,
+            "images_seen": curve[-1]["images_seen"],
+            "kept_at": curve[-1]["images_seen"],
+            "watched": True,
+            "best_wrong": 0,
+            "alarms": (),
+            "stopped": False,
+            "generator_parameters": 1,
+            "discriminator_parameters": 1,
+            **changes,
+        }
+    )
+    folder = run.model(0, diagnosis)
+    folder.mkdir(parents=True)
+    write_table(folder / "curves.parquet", pd.DataFrame(curve))
+    write_record(model_dir.config_path(folder), trained)
+
+
+def row(images_seen: int, **changes: object) -> dict[str, object]:
+    losses = {"generator_loss": 1.0, "discriminator_loss": 1.0, "discriminator_accuracy": 0.6}
+    return {"images_seen": images_seen, **losses, "attempt": 0, "verdict": "healthy", **changes}
+
+
+def test_the_report_is_told_what_the_watch_could_do_and_with_how_many(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    joint = [row(1000, judged=False, n=128), row(2000, judged=True, n=128)]
+    model_folder(run, "joint", joint)
+    model_folder(run, "tumour", [*joint, row(3000, judged=True, n=64)], joint_until=2000)
+    record = summaries._training(run, 0, "tumour")
+    assert [(point.judged, point.n) for point in record.curve] == [(False, 128), (True, 128), (True, 64)]
+    assert (record.n_held_out, record.joint_ticks) == (39, 2)
+    assert record.confirm == recipes.load("default").watch.confirm
+    assert record.augmented is True
+    model_folder(run, "no_tumour", [row(1000), row(2000)], gan=recipes.load("dcgan"))  # a curve of before
+    before = summaries._training(run, 0, "no_tumour")
+    assert [(point.judged, point.n) for point in before.curve] == [(None, None)] * 2
+    assert (before.joint_ticks, before.augmented) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("strength", "target", "factor", "stronger"),
+    [(1.0, None, 1.5, True), (0.0, None, 1.5, False), (2.0, None, 1.5, False), (1.0, 0.6, 1.5, False),
+     (1.0, None, 1.0, False)],
+)  # fmt: skip
+def test_augmentation_is_stronger_only_where_an_alarm_can_make_it_so(
+    strength: float, target: float | None, factor: float, stronger: bool
+) -> None:
+    config = recipes.load("default")
+    changed = config.model_copy(
+        update={
+            "augmentation": config.augmentation.model_copy(update={"strength": strength, "target": target}),
+            "watch": config.watch.model_copy(update={"augmentation_factor": factor}),
+        }
+    )
+    assert summaries._stronger_after_alarm(changed) is stronger
