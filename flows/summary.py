@@ -115,10 +115,8 @@ def _training(run: RunDir, fold: int, diagnosis: str) -> TrainingRecord:
     folder = run.model(fold, diagnosis)
     trained = read_record(model_dir.config_path(folder), model_dir.TrainedGan)
     told = {"n_slices", "n_subjects", "images_seen", "generator_parameters", "discriminator_parameters"}
-    told |= {"n_held_out", "watched", "alarms", "stopped", "kept_at", "best_wrong", "joint_until"}
+    told |= {"n_held_out", "watched", "alarms", "stopped", "kept_at", "best_wrong", "joint_until", "joint_ticks"}
     curve = model_dir.read_curve(folder)
-    joint = run.model(fold, model_dir.JOINT)
-    copied = trained.joint_until is not None and model_dir.config_path(joint).exists()
     ticks = curve[[name for name in CurvePoint.model_fields if name in curve]].to_dict("records")
     return TrainingRecord.model_validate(
         {
@@ -127,7 +125,6 @@ def _training(run: RunDir, fold: int, diagnosis: str) -> TrainingRecord:
             "diagnosis": diagnosis,
             "confirm": trained.gan.watch.confirm,
             "augmented": _stronger_after_alarm(trained.gan),
-            "joint_ticks": len(model_dir.read_curve(joint)) if copied else None,
             "curve": [  # no watch: NaN in a table, None in a record
                 {name: None if value == "" or pd.isna(value) else value for name, value in tick.items()}
                 for tick in ticks

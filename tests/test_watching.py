@@ -371,6 +371,35 @@ def test_copies_of_a_joint_gan_that_was_stopped_ill_begin_from_first_weights(
     assert (start["images_seen"], start["seconds"]) == (0, 0.0)
 
 
+def test_a_copy_has_the_past_of_the_healthy_state_that_it_goes_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(_self: Watching, state: gan.State, *, accuracy: float) -> Health:
+        last = state.images_seen in (7 * BATCH, 8 * BATCH)  # of the joint training: at fault, and no time to go back
+        return replace(ILL if last and _self.config.images == 8 * BATCH else WELL, images_seen=state.images_seen)
+
+    monkeypatch.setattr(Watching, "measure", measure)
+    data = slices(diagnoses=("no_tumour", "tumour"))
+    for images, folder, more in (
+        (8, "joint", {}),
+        (10, "tumour", {"diagnosis": "tumour", "start": tmp_path / "joint"}),
+    ):
+        trained = training.train(
+            folder=tmp_path / folder,
+            data=data,
+            config=CONFIG.model_copy(update={"images": images * BATCH}),
+            seed=3,
+            compute=PLAIN,
+            progress=lambda *_: None,
+            make_ruler=no_ruler,
+            **more,  # type: ignore[arg-type]
+        )
+    curve = model_dir.read_curve(tmp_path / "tumour")
+    assert (curve["images_seen"] // BATCH).tolist() == list(range(1, 11))  # and not 7 and 8 twice
+    assert (trained.joint_until, trained.joint_ticks) == (6 * BATCH, 6)
+    assert len(model_dir.snapshots(tmp_path / "tumour")) == 10
+
+
 @pytest.mark.usefixtures("scripted")
 def test_what_a_kill_leaves_is_removed_and_not_taken_for_a_picture(tmp_path: Path) -> None:
     with pytest.raises(Killed):

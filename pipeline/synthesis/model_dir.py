@@ -48,6 +48,7 @@ class TrainedGan(BaseModel):
     alarms: tuple[Alarm, ...]
     stopped: bool  # by the watch, before its budget was spent
     joint_until: int | None = None  # of a copy of a joint GAN: images seen until then, of all diagnoses
+    joint_ticks: int | None = None  # and as many rows of its curve are of the joint training
     generator_parameters: int
     discriminator_parameters: int
 
@@ -147,10 +148,12 @@ def derive(joint: Path, folder: Path, *, diagnosis: str) -> TrainedGan:
     trained = read_record(config_path(joint), TrainedGan)
     of_diagnosis = trained.conditions.of_diagnosis(diagnosis)
     counts = tuple(n if c in of_diagnosis else 0 for c, n in enumerate(trained.condition_counts))
-    copy_snapshots(joint, folder, diagnosis=diagnosis)
+    ticks = len(read_curve(joint))
+    copy_snapshots(joint, folder, diagnosis=diagnosis, first=ticks)
     for path in (_weights(joint), joint / "curves.parquet"):
         write_bytes(folder / path.name, path.read_bytes())
-    update = {"diagnosis": diagnosis, "condition_counts": counts, "joint_until": trained.images_seen}
+    update: dict[str, object] = {"diagnosis": diagnosis, "condition_counts": counts}
+    update |= {"joint_until": trained.images_seen, "joint_ticks": ticks}
     derived = trained.model_copy(update=update)
     write_record(config_path(folder), derived)
     return derived
@@ -180,10 +183,10 @@ def rows_of_snapshots(diagnosis: str) -> tuple[str, ...]:
     return DIAGNOSES if diagnosis == JOINT else (diagnosis,)
 
 
-def copy_snapshots(joint: Path, folder: Path, *, diagnosis: str) -> None:
-    """Copy one diagnosis' row of a joint model's snapshots."""
+def copy_snapshots(joint: Path, folder: Path, *, diagnosis: str, first: int) -> None:
+    """Copy one diagnosis' row of so many of a joint model's snapshots."""
     rows = rows_of_snapshots(JOINT)
-    for path in snapshots(joint):
+    for path in snapshots(joint)[:first]:
         picture = np.split(read_png(path), len(rows))[rows.index(diagnosis)]
         with whole(folder / "snapshots" / path.name) as part:
             write_png(part, picture)

@@ -191,7 +191,8 @@ class _Training:
     identity: dict[str, object]
     curve: list[dict[str, Any]] = field(default_factory=list)  # a row a tick, also of those that were gone back on
     joint: TrainedGan | None = None  # whose copy this is,
-    joint_until: int | None = None  # from its state at so many images seen
+    joint_until: int | None = None  # from its state at so many images seen,
+    joint_ticks: int | None = None  # at so many ticks
     stopped: bool = False
     last_tick: tuple[float, int] = (0.0, 0)  # seconds and images then, for the speed
 
@@ -272,6 +273,7 @@ class _Training:
             alarms=self._alarms,
             stopped=self.stopped,
             joint_until=self.joint_until,
+            joint_ticks=self.joint_ticks,
             generator_parameters=sum(p.numel() for p in self.state.generator.parameters()),
             discriminator_parameters=sum(p.numel() for p in self.state.discriminator.parameters()),
         )
@@ -366,12 +368,15 @@ def _begin(
         gan.restore(state, joint)
         # a copy has its model's past: its pictures, its curve, its alarms
         past = model_dir.read_curve(start)
-        model_dir.copy_snapshots(start, folder, diagnosis=ready.diagnosis)
+        # up to the healthy tick that it goes on from; all of it where it begins with first weights
+        until = np.flatnonzero(past["images_seen"] == state.images_seen)
+        past = past[: until[-1] + 1] if len(until) else past
+        model_dir.copy_snapshots(start, folder, diagnosis=ready.diagnosis, first=len(past))
         training.curve[:] = [
             dict(zip(map(str, past), row, strict=True)) for row in past.itertuples(index=False, name=None)
         ]
         training.joint = of_joint
-        training.joint_until = state.images_seen
+        training.joint_until, training.joint_ticks = state.images_seen, len(past)
         if gan.progress(state, config) >= 1:
             raise ModelError("the budget is spent in the joint training; give its copies more images or minutes")
         training.last_tick = (state.seconds, state.images_seen)
