@@ -986,7 +986,7 @@ def test_the_report_is_told_what_the_watch_could_do_and_with_how_many(tmp_path: 
     run = RunDir(tmp_path)
     joint = [row(1000, judged=False, n=128), row(2000, judged=True, n=128)]
     model_folder(run, "joint", joint)
-    model_folder(run, "tumour", [*joint, row(3000, judged=True, n=64)], joint_until=2000)
+    model_folder(run, "tumour", [*joint, row(3000, judged=True, n=64)], joint_until=2000, joint_ticks=2)
     record = summaries._training(run, 0, "tumour")
     assert [(point.judged, point.n) for point in record.curve] == [(False, 128), (True, 128), (True, 64)]
     assert (record.n_held_out, record.joint_ticks) == (39, 2)
