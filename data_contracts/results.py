@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Verdict = Literal["gain", "equivalent", "harm", "insufficient_evidence"]
 Arm = Literal["real", "real+classic", "real+classic+duplicates", "real+classic+synthetic", "synthetic_only"]
@@ -15,6 +15,9 @@ ARMS: tuple[Arm, ...] = ("real", "real+classic", "real+classic+duplicates", "rea
 REFERENCE_ARM: Arm = "real+classic"
 DUPLICATES_ARM: Arm = "real+classic+duplicates"
 PRIMARY_ARM: Arm = "real+classic+synthetic"
+PRIMARY_RATIO = 1.0  # synthetic slices a real one, of the comparison that decides; fixed beforehand
+PRIMARY_EXTRACTOR = "random-conv-480"  # the feature space that decides; others stand beside it
+Finite = Annotated[float, Field(allow_inf_nan=False)]  # what was not measured is None, never a NaN
 
 
 class Record(BaseModel):
@@ -59,6 +62,91 @@ class ArmScores(Record):
     auc: Estimate
     sensitivity: Estimate
     specificity: Estimate
+    # at the threshold that reaches `Statistics.at_specificity` among this arm's own test slices, model by model
+    sensitivity_at_specificity: Estimate | None = None
+    ppv: Estimate | None = None  # at `Statistics.prevalence`, threshold 0.5
+    npv: Estimate | None = None
+    brier: Estimate | None = None  # of calibrated probabilities, both diagnoses weighted alike; 0.25 says nothing
+    calibration_error: Estimate | None = None  # expected |probability - share of tumour| over ten equal bins, likewise
+
+
+SecondaryMetric = Literal["accuracy", "auc", "sensitivity", "specificity", "sensitivity_at_specificity", "brier"]
+
+
+class Secondary(Record):
+    """PRIMARY_ARM minus REFERENCE_ARM in a measure that does not decide; p two-sided, by sign flips of groups."""
+
+    metric: SecondaryMetric
+    difference: Estimate
+    p: float
+    p_holm: float  # adjusted for all secondaries of the study (Holm 1979)
+
+
+class Belief(Record):
+    """Posterior of the true difference, three shares of 1: below, inside and above +- the equivalence margin.
+
+    Correlated Bayesian t-test over folds and seeds (Corani and Benavoli 2015).
+    """
+
+    worse: float
+    equivalent: float
+    better: float
+
+
+class Statistics(Record):
+    """Other ways to ask the primary question, and what the further measures are taken at. None of them decides."""
+
+    sign_flip_p: float  # of the primary difference, two-sided; groups keep or change sign of their part of it
+    nadeau_bengio_p: float | None  # corrected resampled t over folds and seeds; None with one of both
+    belief: Belief | None
+    secondaries: tuple[Secondary, ...]
+    at_specificity: float
+    prevalence: float  # at which ppv and npv are stated
+
+
+class DosePoint(Record):
+    """The primary arm at another dose: `ratio` synthetic slices a real one."""
+
+    ratio: float
+    n_added: float
+    balanced_accuracy: Estimate
+    difference: Estimate  # to REFERENCE_ARM
+
+
+class LearningPoint(Record):
+    """All that learns, generators too, on a share of the training subjects; tested on the same slices."""
+
+    share: float
+    n_subjects: float  # in training, mean over folds
+    arms: dict[str, Estimate]  # balanced accuracy by arm
+    difference: Estimate  # PRIMARY_ARM minus REFERENCE_ARM
+
+
+class Control(Record):
+    """Something that must come out null. If it does not, the figures of this study are not to be believed.
+
+    `permuted_diagnoses`: balanced accuracy of a classifier that learned diagnoses dealt anew among training groups;
+    null is 0.5. `collapsed_generator`: PRIMARY_ARM with three synthetic slices of each diagnosis repeated, minus
+    REFERENCE_ARM; it must not be a gain.
+    """
+
+    control: Literal["permuted_diagnoses", "collapsed_generator"]
+    estimate: Estimate
+    null: float
+    passed: bool
+
+
+class ExternalTest(Record):
+    """The locked test set, opened once: models of all development data, one set of test slices they never met."""
+
+    n_subjects: int
+    n_slices: int
+    left_out: int  # slices that are near-copies of development slices
+    arms: tuple[ArmScores, ...]
+    difference: Difference
+    # both hold for independent cases only, so of one slice a subject; None where there are several
+    mcnemar_p: float | None
+    delong_p: float | None
 
 
 class UtilityComparison(Record):
@@ -68,6 +156,11 @@ class UtilityComparison(Record):
     difference: Difference  # PRIMARY_ARM minus REFERENCE_ARM
     difference_to_duplicates: Difference  # PRIMARY_ARM minus DUPLICATES_ARM
     arms: tuple[ArmScores, ...]
+    statistics: Statistics | None = None
+    dose: tuple[DosePoint, ...] = ()  # in order of ratio, the primary one among them; () where no other was tried
+    learning: tuple[LearningPoint, ...] = ()  # in order of share, all subjects last; () where no other was tried
+    controls: tuple[Control, ...] = ()
+    external: ExternalTest | None = None
 
 
 class MetricSet(Record):
@@ -83,8 +176,38 @@ class MetricSet(Record):
     spread: float
 
 
+class SetScores(MetricSet):
+    """All that is measured of one set of n images against n real training images."""
+
+    frechet: Finite  # Frechet distance of features; biased upwards by more the smaller n is, so only for one n
+    vendi: Finite  # effective number of different images (Friedman and Dieng 2023), 1 to n
+    different_bins: Finite  # share of bins of the training images filled otherwise than by chance (NDB / K)
+    duplicate_share: Finite  # of images that are nearer to another of the set than real ones are to each other
+    support: Finite | None  # how many different images the generator may know (birthday estimate); None: no two alike
+    dissimilarity: Finite | None = None  # mean 1 - MS-SSIM of two images; None where only features were at hand
+
+
+class CollapseReason(Record):
+    """One measure of diversity beside the limit that bootstrapped subsets of real images set for it."""
+
+    measure: Literal["coverage", "recall", "vendi", "spread", "duplicate_share", "dissimilarity"]
+    value: Finite
+    real: Finite  # median of real subsets of this size
+    limit: Finite
+    beyond: bool  # on the collapsed side of the limit
+
+
+class CollapseVerdict(Record):
+    """Has the generator lost modes? `n_draws` real subsets of the same n, whole ones and ones that lost modes."""
+
+    mode_collapse: bool
+    reasons: tuple[CollapseReason, ...]
+    n: int
+    n_draws: int
+
+
 class FidelityScores(Record):
-    """Synthetic and held-out real images of one diagnosis, judged alike against the same training images."""
+    """Synthetic images of one diagnosis and their references at the same n, against the same training images."""
 
     fold: int
     diagnosis: str
@@ -92,8 +215,26 @@ class FidelityScores(Record):
     k: int  # neighbours in precision, recall, density, coverage
     extractor: str
     extractor_digest: str
-    synthetic: MetricSet
-    held_out_real: MetricSet
+    synthetic: SetScores
+    held_out_real: SetScores
+    collapsed: SetScores  # a few of the synthetic images repeated, as a generator that knows no others
+    noise: SetScores  # grey noise of the training images' mean and contrast
+    collapse: CollapseVerdict
+
+
+class DiscriminatorScores(Record):
+    """What the discriminator of the kept generator could tell, at its tick; "positive" is synthetic.
+
+    Of real slices held out from the GAN where there were any, else of training slices (`on` says which).
+    """
+
+    fold: int
+    diagnosis: str
+    on: Literal["held_out_real", "training"]
+    error_rate: Finite  # 1 - accuracy
+    accuracy: Finite  # mean of sensitivity and specificity: as many real as synthetic ones
+    sensitivity: Finite  # share of synthetic slices called synthetic
+    specificity: Finite  # share of real slices called real
 
 
 class MemorisationScores(Record):
@@ -114,13 +255,25 @@ class MemorisationScores(Record):
     median_distance_held_out_real: float
     # share of real test slices that would be called near-copies by the same rule
     held_out_real_near_copy_share: float
+    # near-copies found only after moving them (shifted, scaled, turned): among n_near_copies
+    n_moved_copies: int | None = None
+    extractor: str | None = None  # of the three below
+    # share nearer, in features, to a training slice than the 1 % quantile of training slices of different subjects
+    feature_copy_share: Finite | None = None
+    held_out_real_feature_copy_share: Finite | None = None
+    # share of images farther from their nearest training slice than that slice is from its own nearest one of
+    # another subject (Alaa et al. 2022); memorised ones are not authentic
+    authenticity: Finite | None = None
+    held_out_real_authenticity: Finite | None = None
+    # can one tell who was in the training part from the synthetic images alone? AUC of the distance to the nearest
+    # synthetic image, training against held-out groups; 0.5: no
+    membership_auc: Estimate | None = None
 
 
 Watched = Literal["healthy", "suspect", "alarm", "stop"]
 AlarmRule = Literal[
     "repeats", "alike", "uncovered", "fallen", "copies", "discriminator_wins", "discriminator_overfits"
 ]  # fmt: skip
-Finite = Annotated[float, Field(allow_inf_nan=False)]  # what was not measured is None, never a NaN
 
 
 class CurvePoint(Record):
@@ -305,7 +458,14 @@ class RunSummary(Record):
     data: DataFlow
     shortcuts: tuple[ShortcutScores, ...]
     arms: tuple[ArmScores, ...]
-    fidelity: tuple[FidelityScores, ...]
+    # the next five as in UtilityComparison
+    statistics: Statistics | None = None
+    dose: tuple[DosePoint, ...] = ()
+    learning: tuple[LearningPoint, ...] = ()
+    controls: tuple[Control, ...] = ()
+    external: ExternalTest | None = None
+    fidelity: tuple[FidelityScores, ...]  # a fold, diagnosis and extractor each
+    discriminators: tuple[DiscriminatorScores, ...] = ()
     memorisation: tuple[MemorisationScores, ...]
     training: tuple[TrainingRecord, ...]
     pictures: tuple[Picture, ...]

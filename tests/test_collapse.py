@@ -13,11 +13,12 @@ from PIL import Image
 from scipy import ndimage
 
 from flows.watch import make_ruler
+from pipeline.likeness import ms_ssim
 from pipeline.scans.phantom import PhantomConfig, phantom
 from pipeline.synthesis import health as looks
 from pipeline.synthesis.collapse import Watch, WatchConfig, after_alarm, faults, poverty
 from pipeline.synthesis.health import Health, Logits, Measured, accuracy, measure, reference
-from pipeline.synthesis.variety import ms_ssim, pixel_distances, variety
+from pipeline.synthesis.variety import pixel_distances, variety
 
 SIDE, SUBJECTS, SLICES = 32, 40, 5
 SEEDS = range(20)
