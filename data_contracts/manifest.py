@@ -15,7 +15,7 @@ SYNTHETIC: Final = "synthetic"
 PLANES: Final = ("axial", "coronal", "sagittal", "unknown")
 SEQUENCES: Final = ("T1", "T1c", "T2", "FLAIR", "unknown")
 # how a diagnosis was told: a mask, a class folder, a column of a table (manifest, participants.tsv), a DICOM element
-LABEL_RULES: Final = ("mask", "folder", "manifest", "participants", "dicom", "generator")
+LABEL_RULES: Final = ("mask", "folder", "manifest", "participants", "dicom", "assumed", "generator")
 
 MANIFEST: Final = pa.DataFrameSchema(
     {

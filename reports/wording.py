@@ -40,6 +40,7 @@ REFERENCE_NAMES: Final = {"real+classic": "no added slices", "real+classic+dupli
 LABEL_RULE_NAMES: Final = {
     "mask": "the mask beside the image",
     "folder": "the class folder",
+    "assumed": "what the configuration assumes where nothing else tells it",
     "manifest": "the manifest table",
     "participants": "participants.tsv",
     "dicom": "a DICOM element",

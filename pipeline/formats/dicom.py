@@ -59,12 +59,13 @@ def is_dicom(head: bytes) -> bool:
     return (head[:2] in (b"\x02\0", b"\x08\0") and head[3:4] == b"\0") or head[:3] in (b"\0\x02\0", b"\0\x08\0")
 
 
-def read_header(path: Path, attribute: str | None = None) -> DicomHeader:
+def read_header(path: Path, attribute: str | None = None, *, synthetic: bool = False) -> DicomHeader:
     """Read one file's header without its pixels, and the text of one more element by its keyword.
 
-    Raises Unreadable: `unreadable`, `wrong_modality`, `no_pixels`, `not_grey`, `mosaic_unsupported`, `localiser`,
-    `derived_map`, `frames_unplaced`, `too_many_pixels`, `too_large_inflated`, `transfer_syntax`; ValueError where
-    the standard knows no element of that keyword.
+    synthetic: take images that say that a generator made them. Raises Unreadable: `synthetic` else, `unreadable`,
+    `wrong_modality`, `no_pixels`, `not_grey`, `mosaic_unsupported`, `localiser`, `derived_map`,
+    `frames_unplaced`, `too_many_pixels`, `too_large_inflated`, `transfer_syntax`; ValueError where the standard knows
+    no element of that keyword.
     """
     if attribute is not None and tag_for_keyword(attribute) is None:
         raise ValueError("the attribute is no keyword of a DICOM element, such as PatientID or ClinicalTrialArm")
@@ -73,7 +74,8 @@ def read_header(path: Path, attribute: str | None = None) -> DicomHeader:
             data = dicom_pixels.open_dicom(path, [*_HEADER, *_SIEMENS, *([attribute] if attribute else [])])
             values = {name: data.get(name) for name in _HEADER}
             _require_grey_mr(values)
-            dicom_facts.refuse_kind(word for name in dicom_facts.KIND for word in dicom_facts.texts(values[name]))
+            kind = [word for name in dicom_facts.KIND for word in dicom_facts.texts(values[name])]
+            dicom_facts.refuse_kind(kind, synthetic=synthetic)
             private = (data[tag].value if tag in data else None for tag in _SIEMENS[1::2])
             dicom_facts.refuse_mosaic(*private)
             multiframe = _is_multiframe(values)

@@ -62,13 +62,13 @@ def number(value: Any, *, low: float, high: float) -> float | None:
     return stated if math.isfinite(stated) and low <= stated <= high else None
 
 
-def refuse_kind(words: Iterable[str]) -> None:
+def refuse_kind(words: Iterable[str], *, synthetic: bool = False) -> None:
     """Raises Unreadable `synthetic`, `mosaic_unsupported`, `localiser` or `derived_map`: no scan of anatomy.
 
-    words: the values of the elements in KIND.
+    words: the values of the elements in KIND. synthetic: a generator's images are what is wanted.
     """
     kinds = {word.strip().upper() for word in words}
-    if "SYNTHETIC" in kinds:
+    if "SYNTHETIC" in kinds and not synthetic:
         raise Unreadable("synthetic", "no patient's scan but a generator's, as its header says")
     if "MOSAIC" in kinds:
         raise Unreadable("mosaic_unsupported", _MOSAIC)

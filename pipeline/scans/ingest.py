@@ -5,7 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,11 +61,11 @@ def ingest(
     done = standing(out, inputs)
     if done is not None:
         return done
-    _begin(out, source)
+    begin(out, source)
     findings = Findings()
-    with _on_this_machine(source, out, progress) as local:
-        found = _read_source(local, inputs=inputs, out=out, findings=findings, progress=progress)
-    slices = _chosen(found.slices, inputs, findings)
+    with on_this_machine(source, out, progress) as local:
+        found = read_source(local, inputs=inputs, out=out, findings=findings, progress=progress)
+    slices = chosen(found.slices, inputs, findings)
     slices, manifest, facts = _tables(slices, pseudonyms, findings)
     _write_findings(out, findings)
     _require_both(slices, source, out, findings)
@@ -74,7 +74,7 @@ def ingest(
     return record
 
 
-def _begin(out: RunDir, source: str | Path) -> None:
+def begin(out: RunDir, source: str | Path) -> None:
     """Mark `out` as a dataset in the making: from here on there is no whole one until the end."""
     if not remote.is_remote(str(source)) and out.root.resolve().is_relative_to(Path(source).resolve()):
         raise ContractError([Violation("out", "inside_source", f"{out.root} lies in {source}; choose one outside it")])
@@ -90,7 +90,7 @@ def _begin(out: RunDir, source: str | Path) -> None:
 
 
 @contextmanager
-def _on_this_machine(source: str | Path, out: RunDir, progress: Progress | None) -> Iterator[Path]:
+def on_this_machine(source: str | Path, out: RunDir, progress: Progress | None) -> Iterator[Path]:
     """The source as a path here. What was fetched or unpacked for it goes when the block ends, well or not.
 
     Only what an interruption or a broken network leaves unfinished stays: the next attempt goes on with it.
@@ -106,21 +106,35 @@ def _on_this_machine(source: str | Path, out: RunDir, progress: Progress | None)
     shutil.rmtree(out.scratch, ignore_errors=True)
 
 
-def _read_source(
-    local: Path, *, inputs: IngestInputs, out: RunDir, findings: Findings, progress: Progress | None
+def read_source(
+    local: Path,
+    *,
+    inputs: IngestInputs,
+    out: RunDir,
+    findings: Findings,
+    progress: Progress | None,
+    synthetic: bool = False,
 ) -> _Found:
     """List the files, find what makes a scan, decode its slices into `out`, and link copies and patients to groups."""
     labels = inputs.config.labels
     listing = sources.list_source(local, layout=labels.layout, column=labels.column, scratch=out.scratch / "unpacked")
     files = _described(listing, inputs, findings)
     units = find_units(
-        files, slices_of=read_slice_index(local), attribute=labels.dicom_attribute or None, findings=findings
+        files,
+        slices_of=read_slice_index(local),
+        attribute=labels.dicom_attribute or None,
+        findings=findings,
+        synthetic=synthetic,
     )
     features = out.scratch / "features"
     slices, decoded = _read_all(
         units=units, out=out, config=inputs.config, features=features, findings=findings, progress=progress
     )
-    slices, near = linking.link(slices, _on_disk(features), seed=inputs.seed, findings=findings)
+    if synthetic:  # of nobody, and what a generator repeats is no contradiction
+        near: list[tuple[str, str]] = []
+        slices = [replace(one, group=i) for i, one in enumerate(slices)]
+    else:
+        slices, near = linking.link(slices, _on_disk(features), seed=inputs.seed, findings=findings)
     masks = {unit.mask.path for unit in units if unit.mask is not None}
     masks |= {file.path for file in files if file.mask_of is not None}
     return _Found(
@@ -189,15 +203,15 @@ def _on_disk(features: Path) -> NDArray[np.float16]:
     return flat.reshape(-1, duplicates.FEATURES)
 
 
-def _chosen(slices: Sequence[Slice], inputs: IngestInputs, findings: Findings) -> list[Slice]:
+def chosen(slices: Sequence[Slice], inputs: IngestInputs, findings: Findings) -> list[Slice]:
     """The slices that the configuration takes: without what wants a look, heights matched between the diagnoses."""
-    config, chosen = inputs.config, list(slices)
+    config, kept = inputs.config, list(slices)
     if not config.keep_review:
-        chosen = _reviewed(chosen, findings)
+        kept = _reviewed(kept, findings)
     if config.match_position:
         rng = np.random.default_rng(inputs.seed)
-        chosen = linking.match_positions(chosen, width=config.position_bin, rng=rng, findings=findings)
-    return chosen
+        kept = linking.match_positions(kept, width=config.position_bin, rng=rng, findings=findings)
+    return kept
 
 
 def _reviewed(slices: Sequence[Slice], findings: Findings) -> list[Slice]:

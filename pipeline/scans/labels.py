@@ -22,6 +22,8 @@ class LabelConfig(BaseModel):
     # auto: a mask decides, else a table, else the class folder, else the DICOM element; the others ask only the one
     # that they name, and manifest and bids the masks of their tables first
     layout: Literal["auto", "classes", "masks", "manifest", "bids", "dicom"] = "auto"
+    # of a slice that nothing else tells of; "" refuses it, as a study must
+    otherwise: Literal["", "tumour", "no_tumour"] = ""
     # a mask of 1 to this many pixels less one is ambiguous
     tumour_min_pixels: int = Field(default=100, ge=1)
     column: str = ""  # of participants.tsv; "" looks for a well-known one
@@ -94,6 +96,8 @@ def label(
         return _of_whole(file.class_folder, "folder", file)
     if config.layout in ("auto", "dicom") and config.dicom_attribute and raw_attribute is not None:
         return _by_attribute(raw_attribute, file, config)
+    if config.otherwise:
+        return Label(config.otherwise, "assumed")
     return Unlabelled(QUARANTINED, "no_diagnosis", _WANTED[config.layout])
 
 

@@ -1,7 +1,7 @@
 """Scans to read from a source: which files make one, its mask, and its decoded slices."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -76,12 +76,17 @@ class Unit:
 
 
 def find_units(
-    files: Sequence[SourceFile], *, slices_of: Mapping[str, int], attribute: str | None, findings: Findings
+    files: Sequence[SourceFile],
+    *,
+    slices_of: Mapping[str, int],
+    attribute: str | None,
+    findings: Findings,
+    synthetic: bool = False,
 ) -> list[Unit]:
     """Units to read, in the order of the listing; what makes none becomes a finding.
 
     slices_of: how many slices the whole scan of a folder has, where that is known. attribute: keyword of the DICOM
-    element that tells the diagnosis.
+    element that tells the diagnosis. synthetic: DICOM that says that a generator made it is taken.
     """
     for file in files:
         if file.refused is not None:
@@ -100,23 +105,27 @@ def find_units(
             findings.add(file.record, QUARANTINED, "unknown_format", "not PNG, JPEG, TIFF, BMP, NIfTI or DICOM")
         elif file.kind != "dicom":
             units.append(Unit(file, masks.get(file.path), positions.get(file.path)))
-    units += _dicom_units([file for file in images if file.kind == "dicom"], masks, attribute, findings)
+    read_header = partial(_header, attribute=attribute, synthetic=synthetic)
+    units += _dicom_units([file for file in images if file.kind == "dicom"], masks, read_header, findings)
     return sorted(units, key=lambda unit: unit.file.relative.as_posix())
 
 
-def _header(file: SourceFile, attribute: str | None) -> dicom.DicomHeader | Refusal:
+def _header(file: SourceFile, *, attribute: str | None, synthetic: bool) -> dicom.DicomHeader | Refusal:
     try:
-        return dicom.read_header(file.path, attribute)
+        return dicom.read_header(file.path, attribute, synthetic=synthetic)
     except Unreadable as error:
         return Refusal(error.rule, error.detail)
 
 
 def _dicom_units(
-    files: Sequence[SourceFile], masks: Mapping[Path, SourceFile], attribute: str | None, findings: Findings
+    files: Sequence[SourceFile],
+    masks: Mapping[Path, SourceFile],
+    read_header: Callable[[SourceFile], dicom.DicomHeader | Refusal],
+    findings: Findings,
 ) -> Iterator[Unit]:
     of_path = {file.path: file for file in files}
     headers: list[dicom.DicomHeader] = []
-    read = workers.each(partial(_header, attribute=attribute), files, seconds=lambda _: SECONDS, chunk=32)
+    read = workers.each(read_header, files, seconds=lambda _: SECONDS, chunk=32)
     for file, header in zip(files, read, strict=True):
         if isinstance(header, Refusal):
             findings.add(file.record, QUARANTINED, header.rule, header.detail)
