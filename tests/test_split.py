@@ -7,7 +7,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
-from data_contracts.splits import check_splits
+from data_contracts.splits import Splits, check_fold, check_splits
 from data_contracts.violations import ContractError
 from pipeline.run_dir import RunDir
 from pipeline.scans.ingest import ingest
@@ -109,6 +109,57 @@ def test_as_many_groups_as_parts_are_enough() -> None:
     config = SplitConfig(folds_drawn=5, folds_evaluated=5)
     for seed in range(20):
         assert len(split(table, config=config, seed=seed).folds) == 5
+
+
+def test_shares_are_nested_parts_of_whole_folds_tested_on_the_same_groups() -> None:
+    table = manifest(tumour=40, no_tumour=24)
+    plain = split(table, config=SplitConfig(folds_drawn=4, folds_evaluated=2), seed=3)
+    splits = split(table, config=SplitConfig(folds_drawn=4, folds_evaluated=2, shares=(0.5, 0.25)), seed=3)
+    assert splits.whole == plain
+    assert [(fold.fold, fold.share) for fold in splits.folds] == [
+        (0, 1.0), (1, 1.0), (2, 0.25), (3, 0.25), (4, 0.5), (5, 0.5),
+    ]  # fmt: skip
+    of = table.drop_duplicates("group").set_index("group")["diagnosis"]
+    for whole, half, quarter in zip(splits.folds[:2], splits.folds[4:], splits.folds[2:4], strict=True):
+        assert whole.test == half.test == quarter.test
+        assert set(quarter.train) < set(half.train) < set(whole.train)
+        for thin in (half, quarter):
+            for diagnosis in DIAGNOSES:
+                counts = [sum(of[name] == diagnosis for name in fold.train) for fold in (thin, whole)]
+                assert counts[0] == pytest.approx(thin.share * counts[1], abs=0.5)
+
+
+def test_names_of_groups_do_not_matter_to_shares() -> None:
+    table = manifest(tumour=12, no_tumour=12)
+    names = sorted(set(table["group"]))
+    renamed = dict(zip(names, np.random.default_rng(0).permutation(names), strict=True))
+    config = SplitConfig(shares=(0.5,))
+    before = split(table, config=config, seed=4).folds[1].train
+    after = split(table.assign(group=table["group"].map(renamed)), config=config, seed=4).folds[1].train
+    assert sorted(renamed[name] for name in before) == sorted(after)
+
+
+def test_a_share_that_leaves_too_few_to_learn_from_is_left_out() -> None:
+    splits = split(manifest(tumour=30, no_tumour=12), config=SplitConfig(shares=(0.25, 0.5)), seed=0)
+    assert [fold.share for fold in splits.folds] == [1.0, 0.5]
+
+
+def test_a_share_that_learns_from_others_is_a_violation() -> None:
+    table = manifest(tumour=20, no_tumour=20)
+    splits = split(table, config=SplitConfig(shares=(0.5,)), seed=0)
+    whole, half = splits.folds
+    lost = whole.model_copy(update={"train": half.train[1:]})
+    (found,) = check_splits(Splits(seed=0, folds=(lost, half)), table)
+    assert (found.record, found.rule) == ("fold-1", "share")
+    twice = half.model_copy(update={"fold": 0})
+    assert [v.rule for v in check_splits(Splits(seed=0, folds=(whole, twice)), table)] == ["numbers"]
+    assert check_fold(half, table) == []
+
+
+@pytest.mark.parametrize("shares", [(1.0,), (0.0,), (0.5, 0.5)])
+def test_shares_are_below_one_and_different(shares: tuple[float, ...]) -> None:
+    with pytest.raises(ValidationError):
+        SplitConfig(shares=shares)
 
 
 def test_more_folds_evaluated_than_drawn_is_a_wrong_config() -> None:

@@ -1,6 +1,9 @@
-"""Folds drawn over groups of slices, stratified by diagnosis: no subject and no duplicate stands on both sides."""
+"""Folds drawn over groups of slices, stratified by diagnosis: no subject and no duplicate stands on both sides.
 
-from typing import Final
+For the learning curve the training part of each fold is thinned by whole groups, each share inside the next.
+"""
+
+from typing import Annotated, Final
 
 import numpy as np
 import pandas as pd
@@ -8,23 +11,29 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sklearn.model_selection import StratifiedGroupKFold
 
 from data_contracts.manifest import DIAGNOSES
-from data_contracts.splits import Fold, Splits, check_splits
+from data_contracts.splits import WHOLE, Fold, Splits, check_splits, strata
 from data_contracts.violations import Violation, require
 
 MIN_TRAIN_GROUPS: Final = 3  # a copy of one patient is known by its distance from at least two others
 
 
 class SplitConfig(BaseModel):
-    """`folds_drawn` parts; each of the first `folds_evaluated` is the test part once, the others train."""
+    """`folds_drawn` parts; each of the first `folds_evaluated` is the test part once, the others train.
+
+    shares: of the training groups, below 1; each is evaluated as folds of its own, a point of the learning curve.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     folds_drawn: int = Field(default=3, ge=2)
     folds_evaluated: int = Field(default=1, ge=1)
+    shares: tuple[Annotated[float, Field(gt=0, lt=WHOLE)], ...] = ()
 
     @model_validator(mode="after")
     def _no_more_than_drawn(self) -> "SplitConfig":
         if self.folds_evaluated > self.folds_drawn:
             raise ValueError(f"folds_evaluated is {self.folds_evaluated}, more than folds_drawn, {self.folds_drawn}")
+        if len(set(self.shares)) != len(self.shares):
+            raise ValueError(f"shares are {self.shares}, want each once")
         return self
 
 
@@ -32,8 +41,10 @@ def split(manifest: pd.DataFrame, *, config: SplitConfig, seed: int) -> Splits:
     """Draw the folds of a study from the manifest's `group` and `diagnosis` columns.
 
     The draw depends on the seed and on which rows share a group, never on how groups are called. Slices are
-    balanced between the parts as far as whole groups allow. Raises ContractError where a diagnosis has fewer
-    groups than there are parts, or where the folds found break the rules of `check_splits`.
+    balanced between the parts as far as whole groups allow. Folds of a share follow the whole ones, numbered on;
+    a share with too few groups to learn from is left out of all folds, for the study can do without it. Raises
+    ContractError where a diagnosis has fewer groups than there are parts, or where the folds found break the rules
+    of `check_splits`.
     """
     require(_too_few(manifest, config))
     # numbers by order of appearance: sorted names would let a pseudonym decide who is tested
@@ -45,9 +56,29 @@ def split(manifest: pd.DataFrame, *, config: SplitConfig, seed: int) -> Splits:
         Fold(fold=i, train=_names(names, numbers[train]), test=_names(names, numbers[test]))
         for i, (train, test) in enumerate(parts)
     )
+    require([*check_splits(Splits(seed=seed, folds=folds), manifest), *_too_few_to_learn(manifest, folds)])
+    for share in sorted(config.shares):
+        thinned = tuple(
+            _thinned(fold, manifest, share=share, number=len(folds) + i, seed=seed)
+            for i, fold in enumerate(folds[: config.folds_evaluated])
+        )
+        folds += () if _too_few_to_learn(manifest, thinned) else thinned
     splits = Splits(seed=seed, folds=folds)
-    require([*check_splits(splits, manifest), *_too_few_to_learn(manifest, folds)])
+    require(check_splits(splits, manifest))
     return splits
+
+
+def _thinned(fold: Fold, manifest: pd.DataFrame, *, share: float, number: int, seed: int) -> Fold:
+    """The fold with a share of its training groups, at least one of each stratum of `strata`.
+
+    The order in which groups are taken follows from seed and fold alone: a smaller share lies inside a larger one.
+    """
+    rng = np.random.default_rng([seed, fold.fold])
+    rows = manifest[manifest["group"].isin(fold.train)]
+    kept: set[str] = set()
+    for names in strata(rows["group"], rows["diagnosis"]):
+        kept.update(rng.permutation(names)[: max(1, round(share * len(names)))])
+    return Fold(fold=number, train=tuple(name for name in fold.train if name in kept), test=fold.test, share=share)
 
 
 def _names(names: pd.Index, numbers: np.ndarray) -> tuple[str, ...]:
