@@ -1,13 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.results import Estimate
 from data_contracts.violations import ContractError
 from pipeline.evidence import statistics as st
-from pipeline.evidence.statistics import bootstrap, count, resample, scores, verdict
+from pipeline.evidence.statistics import bootstrap, count, resample, verdict
 
 
 def table(arm, probabilities, tumour, group, *, seed=0, fold=0):
@@ -46,59 +45,11 @@ def drawn(predictions, seed=0, draws=500):
     return bootstrap(predictions=predictions, draws=draws, rng=np.random.default_rng(seed))
 
 
-def test_known_answer():
-    tumour = np.array([True, True, True, False, False])
-    found = drawn(table("a", [0.9, 0.5, 0.2, 0.1, 0.7], tumour, [0, 1, 2, 3, 4]))
-    want = {
-        "sensitivity": 2 / 3,  # a probability of exactly 0.5 is called tumour
-        "specificity": 1 / 2,
-        "balanced_accuracy": 7 / 12,
-        "accuracy": 3 / 5,
-        "auc": 4 / 6,  # 0.9 beats both, 0.5 and 0.2 beat 0.1
-    }
-    for metric, value in want.items():
-        assert found.estimate("a", metric).estimate == pytest.approx(value), metric
-
-
-def test_points_equal_scikit_learn_averaged_over_seeds():
-    predictions = study(np.random.default_rng(1), seeds=3)
-    predictions["probability"] = predictions["probability"].round(1)  # so that there are ties
-    found = drawn(predictions)
-    of_seeds = [rows for _, rows in predictions[predictions["arm"] == "b"].groupby("seed")]
-    truth = [rows["diagnosis"] == TUMOUR for rows in of_seeds]
-    auc = np.mean([roc_auc_score(t, rows["probability"]) for t, rows in zip(truth, of_seeds, strict=True)])
-    balanced = np.mean(
-        [balanced_accuracy_score(t, rows["probability"] >= 0.5) for t, rows in zip(truth, of_seeds, strict=True)]
-    )
-    assert found.estimate("b", "auc").estimate == pytest.approx(auc)
-    assert found.estimate("b", "balanced_accuracy").estimate == pytest.approx(balanced)
-
-
-def test_order_is_only_compared_within_a_fold():
-    tumour = np.array([True, False])
-    one = table("a", [0.9, 0.8], tumour, [0, 1], fold=0)
-    other = table("a", [0.2, 0.1], tumour, [2, 3], fold=1).assign(slice_id=["file-0010", "file-0011"])
-    assert drawn(pd.concat([one, other])).estimate("a", "auc").estimate == 1.0
-
-
-def test_weights_mean_repeated_slices():
-    predictions = study(np.random.default_rng(2), groups=6, seeds=1, arms=("a",))
-    times = np.array([2, 0, 1, 3, 1, 1])
-    counted = count(predictions)
-    found = scores(right=counted.arms["a"], total=counted.total, weights=times[None].astype(float))
-    repeated = predictions.loc[predictions.index.repeat(times[predictions["group"].str[-3:].astype(int)])]
-    truth = repeated["diagnosis"] == TUMOUR
-    assert found["auc"][0] == pytest.approx(roc_auc_score(truth, repeated["probability"]))
-    assert found["balanced_accuracy"][0] == pytest.approx(
-        balanced_accuracy_score(truth, repeated["probability"] >= 0.5)
-    )
-
-
 def test_resamples_keep_each_stratum_and_have_the_variance_of_a_mean():
     predictions = study(np.random.default_rng(3), groups=9, slices=2, mixed=False, arms=("a",))
-    total = count(predictions).total
-    weights = resample(total=total, draws=40_000, rng=np.random.default_rng(0))
-    for members in st.strata(total):
+    counted = count(predictions)
+    weights = resample(study=counted, draws=40_000, rng=np.random.default_rng(0))
+    for members in st.strata(counted):
         np.testing.assert_allclose(weights[:, members].sum(1), len(members))
         values = np.random.default_rng(1).normal(size=len(members))
         means = weights[:, members] @ values / len(members)

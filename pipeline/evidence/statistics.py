@@ -1,12 +1,12 @@
-"""How sure are we? Scores with intervals from a bootstrap over subjects, paired differences, and the verdict.
+"""How sure are we? Scores with intervals over subjects and trainings, paired differences, and the verdict.
 
 The unit is the group (a subject, or the duplicates that stand in for one): slices of one head rise and fall
-together, and folds and seeds are no cases at all. Probabilities of one slice are scored seed by seed and the
-scores averaged. The interval is over subjects; the noise of training is averaged over seeds, not part of it.
+together, and folds and seeds are no cases at all. But another training would not have made the same models: where
+there are several seeds, their spread is part of every interval, which so speaks of the method and not only of the
+models that were trained. With one seed it speaks of these models. Figures that led to this choice: docs/evidence.md.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -14,145 +14,142 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from data_contracts.manifest import DIAGNOSES, TUMOUR
 from data_contracts.results import Estimate, Verdict
-from data_contracts.violations import Violation, require
+from pipeline.evidence.measures import (
+    KIND,
+    METRICS,
+    THRESHOLD,
+    Setting,
+    Study,
+    Sums,
+    check_predictions,
+    count,
+    measure,
+    scores,
+    sums,
+    tumour_share,
+)
+
+__all__ = [
+    "METRICS",
+    "THRESHOLD",
+    "Bootstrap",
+    "Setting",
+    "bootstrap",
+    "check_predictions",
+    "count",
+    "scores",
+    "verdict",
+]
 
 Floats = NDArray[np.float64]
-THRESHOLD: Final = 0.5  # probability from which a slice is called tumour; never tuned
 LEVEL: Final = 0.95
 POWER: Final = 0.80
 # below this many groups of a diagnosis an interval says more about the bootstrap than about the arms
 FEWEST_GROUPS: Final = 5
-METRICS: Final = ("balanced_accuracy", "accuracy", "auc", "sensitivity", "specificity")
-CASE: Final = ("fold", "slice_id", "group", "diagnosis")
+NOTHING: Final = 1e-12  # a spread below this is rounding
 
 
-@dataclass(frozen=True)
-class Counts:
-    """What one arm gets right, by group (G,), as means over seeds; or, for `total`, all there is to get right.
-
-    tumour, no_tumour: slices of the diagnosis. pairs (G, G): a tumour slice of the row's group and a no-tumour
-    slice of the column's group, tested by the same model, in the right order (half for a tie).
-    """
-
-    tumour: Floats
-    no_tumour: Floats
-    pairs: Floats
-
-
-@dataclass(frozen=True)
-class Study:
-    """All predictions, counted: the groups tested, what there was to get right, and what each arm got right."""
-
-    groups: tuple[str, ...]
-    n_slices: int
-    n_seeds: int
-    total: Counts
-    arms: Mapping[str, Counts]
-
-
-def check_predictions(predictions: pd.DataFrame) -> list[Violation]:
-    """Each arm and seed predicts the same slices once, with probabilities, in folds that hold both diagnoses."""
-    if predictions.empty:
-        return [Violation("predictions", "empty", "no predictions")]
-    found = []
-    if predictions.duplicated([*CASE[:2], "arm", "seed"]).any():
-        found.append(Violation("predictions", "unique", "a slice is predicted twice by one fold, arm and seed"))
-    elif _aligned(predictions).isna().to_numpy().any() or len(set(predictions.value_counts("arm"))) > 1:
-        found.append(Violation("predictions", "complete", "arms or seeds do not share their test slices"))
-    if not predictions["probability"].between(0, 1).all():
-        found.append(Violation("predictions", "range", "a probability is not in [0, 1]"))
-    for fold, rows in predictions.groupby("fold"):
-        missing = sorted(set(DIAGNOSES) - set(rows["diagnosis"]))
-        if missing:
-            found.append(Violation(f"fold-{fold}", "diagnosis missing in test", ", ".join(missing)))
-    return found
-
-
-def _aligned(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Probabilities, a row a tested slice and a column an arm and seed; null where one is missing."""
-    keys = [*CASE, "arm", "seed"]
-    return predictions.set_index(keys)["probability"].unstack(["arm", "seed"]).sort_index()  # noqa: PD010 - pivot_table would average
-
-
-def count(predictions: pd.DataFrame) -> Study:
-    """Count what each arm gets right.
-
-    predictions: a row a fold, arm, seed and test slice, with columns fold, arm, seed, slice_id, group, diagnosis,
-    probability (of tumour). Raises ContractError where `check_predictions` finds a violation.
-    """
-    require(check_predictions(predictions))
-    table = _aligned(predictions)
-    cases = table.index.to_frame(index=False)
-    group, names = pd.factorize(cases["group"], sort=True)
-    tumour, fold = (cases["diagnosis"] == TUMOUR).to_numpy(), cases["fold"].to_numpy()
-    perfect = tumour[:, None].astype(float)
-    by_arm = {str(arm): table[arm].to_numpy(float) for arm in table.columns.unique("arm")}
-    return Study(
-        groups=tuple(str(name) for name in names),
-        n_slices=int(cases["slice_id"].nunique()),
-        n_seeds=predictions["seed"].nunique(),
-        total=_count_arm(perfect, tumour, group, fold),
-        arms={arm: _count_arm(probabilities, tumour, group, fold) for arm, probabilities in by_arm.items()},
-    )
-
-
-def _count_arm(
-    probabilities: Floats, tumour: NDArray[np.bool_], group: NDArray[np.int64], fold: NDArray[np.int64]
-) -> Counts:
-    """probabilities (cases, seeds); tumour, group, fold (cases,)."""
-    member = (group[:, None] == np.arange(group.max() + 1)).astype(float)  # cases x groups
-    right = ((probabilities >= THRESHOLD) == tumour[:, None]).mean(1)
-    pairs = np.zeros((member.shape[1], member.shape[1]))
-    for tested in (fold == f for f in np.unique(fold)):
-        positive, negative = tested & tumour, tested & ~tumour
-        ordered = np.zeros((positive.sum(), negative.sum()))
-        for p in probabilities.T:
-            ordered += (np.sign(p[positive, None] - p[None, negative]) + 1) / 2
-        pairs += member[positive].T @ ordered @ member[negative]
-    return Counts(
-        right @ (member * tumour[:, None]), right @ (member * ~tumour[:, None]), pairs / probabilities.shape[1]
-    )
-
-
-def strata(total: Counts) -> list[NDArray[np.int64]]:
+def strata(study: Study) -> list[NDArray[np.int64]]:
     """Groups by what they hold: tumour only, no tumour only, both. Members of each stratum that is not empty."""
-    kind = 2 * (total.tumour > 0) + (total.no_tumour > 0)
+    kind = 2 * (study.tumour > 0) + (study.no_tumour > 0)
     return [np.flatnonzero(kind == k) for k in np.unique(kind)]
 
 
-def resample(*, total: Counts, draws: int, rng: np.random.Generator) -> Floats:
+def resample(*, study: Study, draws: int, rng: np.random.Generator) -> Floats:
     """Weights of the groups in each bootstrap resample: (draws, G).
 
     Of each stratum of n groups n - 1 are drawn and weighted n / (n - 1) (Rao and Wu 1988): unlike n of n, this
     does not understate the variance of few groups, and no resample loses a diagnosis. A stratum of one group
     is always there as it is.
     """
-    weights = np.ones((draws, len(total.tumour)))
-    for members in strata(total):
+    weights = np.ones((draws, len(study.groups)))
+    for members in strata(study):
         n = len(members)
         if n > 1:
             weights[:, members] = rng.multinomial(n - 1, np.full(n, 1 / n), size=draws) * (n / (n - 1))
     return weights
 
 
-def scores(*, right: Counts, total: Counts, weights: Floats) -> dict[str, Floats]:
-    """Every metric of METRICS under each row of group weights (B, G): arrays (B,), fractions in [0, 1].
+def leave_out(study: Study) -> Floats:
+    """Weights (G, G) that leave out one group a row and raise the others of its stratum in its place (jackknife)."""
+    weights = np.ones((len(study.groups), len(study.groups)))
+    for members in strata(study):
+        n = len(members)
+        if n > 1:
+            weights[np.ix_(members, members)] = np.where(np.eye(n, dtype=bool), 0, n / (n - 1))
+    return weights
 
-    The area under the ROC curve is the share of ordered pairs within folds, for the probabilities of different
-    models do not compare (Parker et al. 2007). A resample without any such pair orders nothing: 0.5, a coin.
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure (a score, or a difference of two) and how it moves.
+
+    resampled (B,): over bootstrap resamples. left_out (G,): without one group. models (folds, seeds): where a fold
+    is left to one seed alone; models_left_out (G, folds, seeds): the same without one group.
     """
-    sensitivity = (weights @ right.tumour) / (weights @ total.tumour)
-    specificity = (weights @ right.no_tumour) / (weights @ total.no_tumour)
-    ordered, pairs = (((weights @ counts.pairs) * weights).sum(1) for counts in (right, total))
-    return {
-        "balanced_accuracy": (sensitivity + specificity) / 2,
-        "accuracy": (weights @ (right.tumour + right.no_tumour)) / (weights @ (total.tumour + total.no_tumour)),
-        "auc": np.divide(ordered, pairs, out=np.full(len(weights), 0.5), where=pairs > 0),
-        "sensitivity": sensitivity,
-        "specificity": specificity,
-    }
+
+    point: float
+    resampled: Floats
+    left_out: Floats
+    models: Floats
+    models_left_out: Floats
+
+    def minus(self, other: "Spread") -> "Spread":
+        return Spread(
+            self.point - other.point,
+            self.resampled - other.resampled,
+            self.left_out - other.left_out,
+            self.models - other.models,
+            self.models_left_out - other.models_left_out,
+        )
+
+    def varies(self) -> bool:
+        """Whether anything was seen to move, over resamples or over seeds."""
+        return bool(np.ptp(self.resampled) > NOTHING or np.ptp(self.models) > NOTHING)
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """A standard error, and the degrees of freedom that it was measured with."""
+
+    error: float
+    degrees_of_freedom: float
+
+    def quantile(self, share: float) -> float:
+        """How far `share` of the t distribution lies above nothing, in units of the figure."""
+        return float(stats.t.ppf(share, self.degrees_of_freedom)) * self.error
+
+    def p(self, estimate: float) -> float:
+        """Two-sided, of no difference; below 0.05 just where the 95 % interval leaves out 0."""
+        return float(2 * stats.t.sf(abs(estimate) / self.error, self.degrees_of_freedom))
+
+
+def jackknife_variance(left_out: Floats, *, groups: list[NDArray[np.int64]]) -> Floats:
+    """Stratified jackknife over the first axis (G, ...) (Shao and Tu 1995, equation 6.14)."""
+    found = np.zeros(left_out.shape[1:])
+    for members in groups:
+        n = len(members)
+        of = left_out[members]
+        found += (n - 1) / n * ((of - of.mean(0)) ** 2).sum(0)
+    return found
+
+
+def training_variance(spread: Spread, *, groups: list[NDArray[np.int64]]) -> tuple[float, float]:
+    """Variance of the figure that comes from training again, and the variance over seeds that it was read from.
+
+    Models and groups are crossed within a fold. The spread over seeds holds what all groups share, and luck on
+    single slices that the variance over groups holds already; the jackknife of each model's deviation measures the
+    second, which is taken off (variance components of a crossed design; Cameron, Gelbach and Miller 2011, Gallas
+    2006 for readers and cases). Never below 0; (0, 0) with one seed.
+    """
+    seeds = spread.models.shape[1]
+    if seeds < 2:
+        return 0.0, 0.0
+    over_seeds = float(spread.models.var(axis=1, ddof=1).sum() / seeds)
+    deviation = spread.models_left_out - spread.models_left_out.mean(axis=2, keepdims=True)
+    luck = float(jackknife_variance(deviation, groups=groups).sum() / (seeds * (seeds - 1)))
+    return max(0.0, over_seeds - luck), over_seeds
 
 
 @dataclass(frozen=True)
@@ -161,52 +158,101 @@ class Bootstrap:
 
     study: Study
     weights: Floats  # (B, G)
-
-    def _both(self, arm: str, metric: str) -> tuple[float, Floats]:
-        right, total = self.study.arms[arm], self.study.total
-        point = scores(right=right, total=total, weights=np.ones((1, len(self.study.groups))))[metric]
-        return float(point[0]), scores(right=right, total=total, weights=self.weights)[metric]
+    setting: Setting = field(default_factory=Setting)
+    _kept: dict[tuple[str, str], tuple[Sums, Sums, Sums]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def degrees_of_freedom(self) -> int:
-        return max(1, len(self.study.groups) - len(strata(self.study.total)))
+        return max(1, len(self.study.groups) - len(strata(self.study)))
+
+    def _sums(self, arm: str, kind: str) -> tuple[Sums, Sums, Sums]:
+        """As it is, in each resample, and without each group."""
+        if (arm, kind) not in self._kept:
+            whole = np.ones((1, len(self.study.groups)))
+            point, resampled, left_out = (
+                sums(kind, study=self.study, arm=arm, weights=weights, setting=self.setting)
+                for weights in (whole, self.weights, leave_out(self.study))
+            )
+            self._kept[arm, kind] = point, resampled, left_out
+        return self._kept[arm, kind]
+
+    def spread(self, arm: str, metric: str) -> Spread:
+        """One of METRICS of one arm. What a resample cannot say (it lost all that was to get) stays as it was."""
+        point, resampled, left_out = self._sums(arm, KIND.get(metric, "right"))
+        whole = np.ones((1, len(self.study.groups)))
+        shares = [tumour_share(self.study, weights) for weights in (whole, self.weights, leave_out(self.study))]
+
+        def figure(rates: Floats, share: Floats) -> Floats:
+            by_row = share.reshape(-1, *[1] * (rates.ndim - 2))
+            return measure(metric, rates, share=by_row, setting=self.setting)
+
+        estimate = float(figure(point.quotient(), shares[0])[0])
+        return Spread(
+            estimate,
+            np.nan_to_num(figure(resampled.quotient(), shares[1]), nan=estimate),
+            np.nan_to_num(figure(left_out.quotient(), shares[2]), nan=estimate),
+            figure(point.quotient_by_model(), shares[0])[0],
+            np.nan_to_num(figure(left_out.quotient_by_model(), shares[2]), nan=estimate),
+        )
+
+    def uncertainty(self, spread: Spread) -> Uncertainty:
+        """Standard error of a figure, over groups and trainings.
+
+        Over groups it is the larger of what the bootstrap and the jackknife find: the first understates few groups
+        of unequal size, the second knows nothing of measures with jumps. Degrees of freedom are groups less strata,
+        joined with those of the seeds (Satterthwaite 1946). Where nothing was seen to vary, that is not certainty:
+        Agresti and Min's (2005) error of one unseen change in n + 2 groups takes the place of none.
+        """
+        if not spread.varies():
+            return Uncertainty(unseen_change(len(self.study.groups)), float(np.inf))
+        groups = strata(self.study)
+        over_groups = max(
+            float(spread.resampled.var(ddof=1)), float(jackknife_variance(spread.left_out, groups=groups))
+        )
+        training, over_seeds = training_variance(spread, groups=groups)
+        total = over_groups + training
+        freedom = float(self.degrees_of_freedom)
+        if training > 0:
+            folds, seeds = spread.models.shape
+            freedom = total**2 / (over_groups**2 / freedom + over_seeds**2 / (folds * (seeds - 1)))
+        return Uncertainty(float(np.sqrt(total)), max(1.0, freedom))
 
     def estimate(self, arm: str, metric: str) -> Estimate:
-        """One arm's metric with its 95 % interval."""
-        point, replicates = self._both(arm, metric)
-        low, high = self._interval(point, replicates)
-        return Estimate(estimate=point, low=max(0.0, low), high=min(1.0, high))
+        """One arm's metric with its 95 % interval: t on the logit scale, for a share knows no symmetry near 0 and 1.
+
+        At 0 or 1 itself, and where nothing varies, the interval is symmetric and cut off there.
+        """
+        spread = self.spread(arm, metric)
+        sure, point = self.uncertainty(spread), spread.point
+        half = sure.quantile((1 + LEVEL) / 2)
+        slope = point * (1 - point)
+        if slope < NOTHING or not spread.varies():
+            return Estimate(estimate=point, low=max(0.0, point - half), high=min(1.0, point + half))
+        odds = np.log(point / (1 - point))
+        low, high = (1 / (1 + np.exp(-np.clip(odds + side * half / slope, -700, 700))) for side in (-1, 1))
+        return Estimate(estimate=point, low=float(low), high=float(high))
 
     def difference(self, arm: str, reference: str, metric: str) -> tuple[Estimate, float]:
-        """Arm minus reference with its 95 % interval, and the minimum detectable effect.
+        """Arm minus reference with its 95 % interval, t of one standard error, and the minimum detectable effect.
 
-        That is (1.96 + 0.84) standard errors of this difference: a true difference so large is found, two-sided
-        at 5 %, in 80 % of repetitions of the study.
+        That is (t of 0.975 + t of 0.80) of the same standard errors, 2.8 with many groups: a true difference so
+        large is found, two-sided at 5 %, in 80 % of repetitions of the study.
         """
-        ours, theirs = self._both(arm, metric), self._both(reference, metric)
-        point, replicates = ours[0] - theirs[0], ours[1] - theirs[1]
-        low, high = self._interval(point, replicates)
-        error = float(replicates.std(ddof=1)) or unseen_change(len(self.study.groups))
-        effect = float(stats.norm.ppf((1 + LEVEL) / 2) + stats.norm.ppf(POWER)) * error
-        return Estimate(estimate=point, low=max(-1.0, low), high=min(1.0, high)), effect
+        spread = self.spread(arm, metric).minus(self.spread(reference, metric))
+        sure, point = self.uncertainty(spread), spread.point
+        half = sure.quantile((1 + LEVEL) / 2)
+        estimate = Estimate(estimate=point, low=max(-1.0, point - half), high=min(1.0, point + half))
+        return estimate, half + sure.quantile(POWER)
 
-    def _interval(self, point: float, replicates: Floats) -> tuple[float, float]:
-        """Percentiles, widened as t is wider than the normal with few groups (Hesterberg 2015).
-
-        Where no resample differs, nothing was seen to vary; that is not certainty, and Agresti and Min's (2005)
-        error of one unseen change in n + 2 groups takes the place of none.
-        """
-        if np.ptp(replicates) < 1e-12:
-            width = float(stats.norm.ppf((1 + LEVEL) / 2)) * unseen_change(len(self.study.groups))
-            return point - width, point + width
-        tail = float(stats.norm.cdf(-stats.t.ppf((1 + LEVEL) / 2, self.degrees_of_freedom)))
-        low, high = np.quantile(replicates, [tail, 1 - tail])
-        return float(low), float(high)
+    def p(self, arm: str, reference: str, metric: str) -> float:
+        """Two-sided p of no difference, from the interval of `difference` inverted."""
+        spread = self.spread(arm, metric).minus(self.spread(reference, metric))
+        return self.uncertainty(spread).p(spread.point)
 
     def enough_groups(self) -> bool:
         """Whether each diagnosis is tested in enough groups for any verdict."""
-        total = self.study.total
-        return min(int((total.tumour > 0).sum()), int((total.no_tumour > 0).sum())) >= FEWEST_GROUPS
+        sides = (self.study.tumour, self.study.no_tumour)
+        return min(int((slices > 0).sum()) for slices in sides) >= FEWEST_GROUPS
 
 
 def unseen_change(n_groups: int) -> float:
@@ -214,10 +260,12 @@ def unseen_change(n_groups: int) -> float:
     return 1 / (n_groups + 2)
 
 
-def bootstrap(*, predictions: pd.DataFrame, draws: int, rng: np.random.Generator) -> Bootstrap:
-    """Count the predictions (see `count`) and draw the resamples."""
+def bootstrap(
+    *, predictions: pd.DataFrame, draws: int, rng: np.random.Generator, setting: Setting | None = None
+) -> Bootstrap:
+    """Sort the predictions (see `count`) and draw the resamples. setting: where two of the measures are taken."""
     study = count(predictions)
-    return Bootstrap(study, resample(total=study.total, draws=draws, rng=rng))
+    return Bootstrap(study, resample(study=study, draws=draws, rng=rng), setting or Setting())
 
 
 def verdict(
