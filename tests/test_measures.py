@@ -41,9 +41,7 @@ def study(rng, *, folds=2, seeds=3, groups=9, slices=4, decimals=1):
 def found(predictions, weights=None, setting=SETTING):
     counted = count(predictions)
     weights = np.ones((1, len(counted.groups))) if weights is None else weights
-    return {
-        metric: values for metric, values in scores(study=counted, arm="a", weights=weights, setting=setting).items()
-    }
+    return scores(study=counted, arm="a", weights=weights, setting=setting)
 
 
 def of_model(truth, p, weight):

@@ -113,7 +113,8 @@ def check_predictions(predictions: pd.DataFrame) -> list[Violation]:
 def _aligned(predictions: pd.DataFrame) -> pd.DataFrame:
     """Probabilities, a row a tested slice and a column an arm and seed; null where one is missing."""
     keys = [*CASE, "arm", "seed"]
-    return predictions.set_index(keys)["probability"].unstack(["arm", "seed"]).sort_index()  # noqa: PD010 - pivot_table would average
+    table = predictions.set_index(keys)["probability"].unstack(["arm", "seed"])  # noqa: PD010 - pivot_table would average
+    return table.sort_index(axis=0).sort_index(axis=1)
 
 
 def count(predictions: pd.DataFrame) -> Study:
