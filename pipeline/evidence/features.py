@@ -1,13 +1,14 @@
-"""A frozen feature space in which sets of images are compared.
+"""Frozen feature spaces in which sets of images are compared: what they have in common, and the one that decides.
 
 Random convolutional features rather than an ImageNet network: nothing is downloaded, nothing is fitted to the
 images judged, and what photographs taught counts for little in a head scan (Naeem et al. 2020 embed images far
-from ImageNet in randomly initialised networks for that reason).
+from ImageNet in randomly initialised networks for that reason). Others stand in `textures` and `embeddings`;
+`extractors` finds them by name.
 """
 
 import hashlib
 from itertools import pairwise
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +21,31 @@ KERNEL: Final = 5
 SLOPE: Final = 0.2  # of the leaky ReLU
 
 
+class Extractor(Protocol):
+    """A space of features: frozen, in float32 on the CPU, each image by itself.
+
+    `name` says which; two with the same `digest`, a hex SHA-256, measure in the same space. Images have at least
+    `smallest` pixels a side.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def smallest(self) -> int: ...
+
+    def extract(self, images: NDArray[np.float32], *, batch_size: int = ...) -> NDArray[np.float32]:
+        """float32 (N, 1, H, W) in [-1, 1] -> float32 (N, D). Raises ValueError on another shape."""
+        ...
+
+
+def require_shape(images: NDArray[np.float32], *, smallest: int) -> None:
+    """Raise ValueError unless images are (N, 1, H, W) with H and W at least `smallest`."""
+    if images.ndim != 4 or images.shape[1] != 1 or min(images.shape[2:]) < smallest:
+        raise ValueError(f"images {images.shape}: want (N, 1, H, W) with H and W at least {smallest}")
+
+
 class RandomFeatures:
     """Four strided convolutions with He-normal weights drawn from one seed and never trained.
 
@@ -28,6 +54,7 @@ class RandomFeatures:
     """
 
     name: Final = "random-conv-480"
+    smallest: Final = SMALLEST
 
     def __init__(self, seed: int = 0) -> None:
         rng = torch.Generator().manual_seed(seed)
@@ -53,8 +80,7 @@ class RandomFeatures:
         images: float32 (N, 1, H, W) in [-1, 1], H and W at least 28. Returns float32 (N, 480). Raises ValueError
         on another shape. Always in float32: the ruler must not depend on the machine's fast precision.
         """
-        if images.ndim != 4 or images.shape[1] != 1 or min(images.shape[2:]) < SMALLEST:
-            raise ValueError(f"images {images.shape}: want (N, 1, H, W) with H and W at least {SMALLEST}")
+        require_shape(images, smallest=SMALLEST)
         found = np.empty((len(images), 2 * sum(CHANNELS[1:])), np.float32)
         for start in range(0, len(images), batch_size):
             batch = torch.from_numpy(np.array(images[start : start + batch_size], np.float32))
