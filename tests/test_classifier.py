@@ -1,20 +1,22 @@
 import numpy as np
 import pytest
 import torch
+from monai.networks.nets import DenseNet121, resnet18
 
 from data_contracts.manifest import DIAGNOSES, TUMOUR
 from pipeline.compute import PLAIN, best_compute
 from pipeline.evidence.classifier import (
     ClassicAugmentation,
-    Classifier,
     ClassifierConfig,
     augment,
     predict,
     train_classifier,
 )
+from pipeline.evidence.classifier_networks import build
 
 SICK = DIAGNOSES.index(TUMOUR)
 TINY = ClassifierConfig(steps=40, batch_size=16, width=8)
+OLD_SUMS = [11.94933, 272.93549, 2.79055]
 STILL = ClassicAugmentation(rotation_degrees=0, shift=0, log_scale=0, log_gain=0, log_gamma=0, noise=0)
 
 
@@ -119,12 +121,39 @@ def test_augmentation_turns_without_stretching():
     torch.testing.assert_close(area, torch.full_like(area, 24.0 * 24.0), rtol=0.03, atol=0)
 
 
-def test_size_of_the_network_and_any_even_side():
-    model = Classifier(16)
-    assert 100_000 < sum(p.numel() for p in model.parameters()) < 310_000
-    model.eval()
-    for size in (28, 64, 70):
-        assert model(torch.zeros(2, 1, size, size)).shape == (2,)
+@pytest.mark.parametrize(("network", "parameters"), [("small", 302_689), ("resnet", 700_881), ("densenet", 450_753)])
+def test_size_of_a_network_any_even_side_and_a_logit_of_its_features(network, parameters):
+    model = build(network, width=16).eval()
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    for size in (32, 64, 70):
+        images = torch.rand(2, 1, size, size)
+        features = model.features(images)
+        assert features.shape == (2, model.head.in_features)
+        torch.testing.assert_close(model(images), model.head(features)[:, 0])
+
+
+def test_networks_are_as_wide_as_monais_at_full_width():
+    ours = {name: sum(p.numel() for p in build(name, width=64).parameters()) for name in ("resnet", "densenet")}
+    theirs = {
+        "resnet": resnet18(spatial_dims=2, n_input_channels=1, num_classes=1, shortcut_type="B"),
+        "densenet": DenseNet121(spatial_dims=2, in_channels=1, out_channels=1),
+    }
+    assert ours == {name: sum(p.numel() for p in net.parameters()) for name, net in theirs.items()}
+
+
+@pytest.mark.parametrize("network", ["resnet", "densenet"])
+def test_every_network_learns_by_the_same_routine(network):
+    images, diagnoses = heads(100, seed=1)
+    config = TINY.model_copy(update={"network": network, "steps": 40})
+    probability = predict(fit(config=config), images)
+    assert ((probability >= 0.5) == (diagnoses == SICK)).mean() > 0.75
+
+
+def test_the_small_network_is_the_default_and_its_weights_have_not_changed():
+    # of the first classifier of this project, by the same seed and a single step; float32 sums differ by machine
+    model = fit(config=ClassifierConfig(steps=1, batch_size=4, width=4), n=8)
+    sums = [float(p.detach().abs().sum()) for p in (model.stem.weight, model.blocks[2].conv2.weight, model.head.weight)]
+    np.testing.assert_allclose(sums, OLD_SUMS, rtol=1e-4)
 
 
 def test_one_diagnosis_alone_is_refused():

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,11 +11,21 @@ from data_contracts.splits import Fold
 from data_contracts.violations import ContractError
 from pipeline.compute import PLAIN
 from pipeline.evidence import utility
+from pipeline.evidence.arms import LEARNING_ARMS, Training, choose_synthetic, deal_anew, dose, plan, train_images
 from pipeline.evidence.classifier import ClassifierConfig
-from pipeline.evidence.utility import UtilityConfig, choose_synthetic, compare, dose, predict_arms, train_images
+from pipeline.evidence.utility import UtilityConfig, compare, predict_arms, synthetic_wanted
 from pipeline.run_dir import RunDir, write_array
 
-TINY = UtilityConfig(seeds=2, bootstrap=200, classifier=ClassifierConfig(steps=3, batch_size=8, width=4))
+TINY = UtilityConfig(
+    seeds=2,
+    calibrate=False,
+    controls=False,
+    bootstrap=200,
+    classifier=ClassifierConfig(steps=3, batch_size=8, width=4),
+)
+COLUMNS = ["fold", "share", "arm", "ratio", "control", "seed", "slice_id", "group", "diagnosis", "probability"]
+COLUMNS += ["n_subjects", "n_real", "n_added"]
+FULL = TINY.model_copy(update={"calibrate": True, "controls": True, "doses": (0.5, 2.0)})
 
 
 def pictures(n, seed):
@@ -73,6 +85,65 @@ def test_synthetic_slices_are_drawn_without_repeats_and_keep_their_diagnosis():
     assert ((values >= 200) == (diagnoses == DIAGNOSES.index(TUMOUR))).all()
 
 
+def test_a_smaller_dose_lies_inside_a_larger_one_and_a_collapsed_one_repeats_three():
+    synthetic = {NO_TUMOUR: numbered(range(100, 130)), TUMOUR: numbered(range(200, 230))}
+    real_diagnoses = np.array([0] * 12 + [1] * 8)
+
+    def drawn(ratio, seed=0, **kw):
+        rng = np.random.default_rng(seed)
+        images, diagnoses = choose_synthetic(
+            synthetic=synthetic, real_diagnoses=real_diagnoses, ratio=ratio, rng=rng, **kw
+        )
+        return images[:, 0, 0, 0].astype(int).tolist(), diagnoses.tolist()
+
+    doses = [drawn(ratio)[0] for ratio in (0.25, 0.5, 1.0, 2.0)]
+    assert [len(values) for values in doses] == [5, 10, 20, 40]
+    assert all(set(small) < set(large) for small, large in pairwise(doses))
+    assert set(drawn(1.0, seed=1)[0]) != set(doses[2])
+    values, diagnoses = drawn(1.0, distinct=3)
+    assert diagnoses == [0] * 12 + [1] * 8
+    assert [values.count(value) for value in sorted(set(values))] == [4, 4, 4, 3, 3, 2]
+    assert set(values) < set(doses[2])
+
+
+def test_as_many_synthetic_slices_are_wanted_as_the_largest_dose_of_the_fold_takes():
+    fold = Fold(fold=0, train=("a",), test=("b",))
+    half = fold.model_copy(update={"share": 0.5})
+    assert synthetic_wanted(n_real=10, fold=fold, config=TINY) == 10
+    assert synthetic_wanted(n_real=10, fold=fold, config=FULL) == 20
+    assert synthetic_wanted(n_real=10, fold=half, config=FULL) == 10
+    small = TINY.model_copy(update={"doses": (0.25,)})
+    assert synthetic_wanted(n_real=10, fold=fold, config=small) == 10
+
+
+def test_each_fold_has_its_trainings_and_each_training_a_file():
+    whole = plan(whole=True, seeds=3, arms=ARMS, doses=(0.25, 2.0), control_seeds=2)
+    assert len(whole) == 3 * 5 + 3 * 2 + 2 * 2
+    assert len({training.name for training in whole}) == len(whole)
+    assert {training.arm for training in whole if training.ratio != 1} == {PRIMARY_ARM}
+    part = plan(whole=False, seeds=3, arms=ARMS, doses=(0.25, 2.0), control_seeds=2)
+    assert part == [Training(arm, index) for index in range(3) for arm in LEARNING_ARMS]
+    assert {REFERENCE_ARM, PRIMARY_ARM} <= set(LEARNING_ARMS)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_diagnoses_dealt_anew_say_nothing_of_the_truth_and_keep_groups_together(mixed):
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(1, 8, 60)
+    groups = pd.Series(np.repeat([f"g{i:02d}" for i in rng.permutation(60)], sizes))
+    number = groups.str[1:].astype(int).to_numpy()
+    truth = np.arange(len(groups)) % 2 if mixed else (number % 3 == 0).astype(int)
+    dealt = [deal_anew(groups=groups, diagnoses=truth, rng=np.random.default_rng(seed)) for seed in range(20)]
+    swapped = np.array([new != truth for new in dealt])
+    for name in set(groups):
+        assert (swapped[:, groups == name].all(1) | ~swapped[:, groups == name].any(1)).all()
+    # by whole groups of unequal size an exact half is out of reach; a free permutation would stray further
+    for diagnosis in (0, 1):
+        np.testing.assert_allclose(swapped[:, truth == diagnosis].mean(1), 0.5, atol=0.08)
+    assert swapped.any(0).all()
+    assert not swapped.all(0).any()
+
+
 def overlapping(study):
     both = study["fold"].train + study["fold"].test
     return study | {"fold": study["fold"].model_copy(update={"train": both})}
@@ -115,7 +186,7 @@ def test_every_arm_and_seed_predicts_the_real_test_slices_alone(study):
     seen = []
     found = predict_arms(**study, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(i, 10) for i in range(1, 11)]
-    assert list(found) == ["fold", "arm", "seed", "slice_id", "group", "diagnosis", "probability"]
+    assert list(found) == COLUMNS
     tested = study["manifest"][18:]
     for (arm, seed), rows in found.groupby(["arm", "seed"]):
         assert arm in ARMS
@@ -156,6 +227,98 @@ def test_arms_of_one_seed_share_all_but_their_images(study, monkeypatch):
     np.testing.assert_array_equal(by_arm["real"]["images"], np.load(study["run"].normalised(0))[:18])
 
 
+def test_doses_and_controls_stand_beside_the_arms_and_change_nothing_of_them(study):
+    alone = predict_arms(**study)
+    more = study | {"config": FULL.model_copy(update={"calibrate": False}), "run": RunDir(study["run"].root / "more")}
+    write_array(more["run"].normalised(0), np.load(study["run"].normalised(0)))
+    found = predict_arms(**more)
+    decides = (found["ratio"] == 1) & (found["control"] == "none")
+    pd.testing.assert_frame_equal(found[decides].reset_index(drop=True), alone)
+    counts = (
+        found[~decides]
+        .groupby(["arm", "ratio", "control"])[["seed", "n_added"]]
+        .agg({"seed": "nunique", "n_added": "first"})
+    )
+    assert {key: tuple(row) for key, *row in counts.itertuples()} == {
+        (PRIMARY_ARM, 0.5, "none"): (2, 8),  # of nine in each diagnosis, rounded to even
+        (PRIMARY_ARM, 2.0, "none"): (2, 24),  # there are twelve, not eighteen
+        (PRIMARY_ARM, 1.0, "collapsed_generator"): (2, 18),
+        (REFERENCE_ARM, 1.0, "permuted_diagnoses"): (2, 0),
+    }
+
+
+def test_the_controls_learn_what_they_should(study, monkeypatch):
+    calls = spied(monkeypatch)
+    predict_arms(**study | {"config": TINY.model_copy(update={"controls": True})})
+    arms, (permuted, collapsed) = dict(zip(ARMS, calls[:5], strict=True)), calls[10::2]
+    np.testing.assert_array_equal(permuted["images"], arms[REFERENCE_ARM]["images"])
+    truth = arms[REFERENCE_ARM]["diagnoses"]
+    assert (permuted["diagnoses"] != truth).reshape(6, 3).all(1).sum() in (2, 3, 4)
+    assert permuted["seed"] == arms[REFERENCE_ARM]["seed"] == collapsed["seed"]
+    added = collapsed["images"][18:]
+    np.testing.assert_array_equal(collapsed["diagnoses"], arms[PRIMARY_ARM]["diagnoses"])
+    assert len({image.tobytes() for image in added}) == 6
+    assert len({image.tobytes() for image in arms[PRIMARY_ARM]["images"][18:]}) == 18
+
+
+def spied(monkeypatch):
+    calls = []
+    real = utility.train_classifier
+    monkeypatch.setattr(utility, "train_classifier", lambda **kw: calls.append(kw) or real(**kw))
+    return calls
+
+
+def test_calibration_keeps_groups_aside_and_changes_no_decision_and_no_order(study, monkeypatch):
+    plain = predict_arms(**study)
+    again = study | {"config": TINY.model_copy(update={"calibrate": True}), "run": RunDir(study["run"].root / "again")}
+    write_array(again["run"].normalised(0), np.load(study["run"].normalised(0)))
+    calls, seen = spied(monkeypatch), []
+    found = predict_arms(**again, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(i, 15) for i in range(1, 16)]
+    learned = {arm: call["images"] for arm, call in zip(ARMS, calls[:5], strict=True)}
+    real = np.load(study["run"].normalised(0))[:18]
+    kept = [any(np.array_equal(image, one) for one in learned["real"]) for image in real]
+    assert np.reshape(kept, (6, 3)).all(1).tolist() == np.reshape(kept, (6, 3)).any(1).tolist()
+    assert sum(kept) == 12
+    for arm in (REFERENCE_ARM, PRIMARY_ARM, DUPLICATES_ARM):
+        np.testing.assert_array_equal(learned[arm][:12], learned["real"])
+    assert len(learned[PRIMARY_ARM]) == len(learned[DUPLICATES_ARM]) == 24
+    before, after = plain["probability"], found["probability"]
+    assert not np.allclose(before, after)
+    np.testing.assert_array_equal(before >= 0.5, after >= 0.5)
+    for _, rows in found.groupby(["arm", "seed"]):
+        np.testing.assert_array_equal(rows["probability"].argsort(), before[rows.index].argsort())
+    pd.testing.assert_frame_equal(found.drop(columns="probability"), plain.drop(columns="probability"))
+    assert len(calls) == 15
+    pd.testing.assert_frame_equal(predict_arms(**again), found)
+    assert len(calls) == 15  # temperatures are kept as trainings are
+
+
+def test_no_training_depends_on_the_test_slices(study):
+    found = predict_arms(**study | {"config": FULL})
+    images = np.load(study["run"].normalised(0))
+    other = study | {"config": FULL, "run": RunDir(study["run"].root / "other")}
+    write_array(other["run"].normalised(0), np.concatenate([images[:18], images[:17:-1]]))
+    turned = predict_arms(**other)
+    for (_, before), (_, after) in zip(
+        found.groupby(["arm", "ratio", "control", "seed"]),
+        turned.groupby(["arm", "ratio", "control", "seed"]),
+        strict=True,
+    ):
+        np.testing.assert_allclose(before["probability"], after["probability"][::-1], atol=1e-5)
+
+
+def test_a_fold_of_a_share_trains_what_the_learning_curve_needs_on_its_groups_alone(study, monkeypatch):
+    calls = spied(monkeypatch)
+    part = study["fold"].model_copy(update={"fold": 0, "train": study["fold"].train[:4], "share": 0.67})
+    found = predict_arms(**study | {"config": FULL, "fold": part})
+    assert set(found["arm"]) == set(LEARNING_ARMS)
+    assert (set(found["ratio"]), set(found["control"]), set(found["share"])) == ({1.0}, {"none"}, {0.67})
+    assert set(found["n_subjects"]) == {4}
+    assert len(calls) == 6
+    np.testing.assert_array_equal(calls[0]["images"], np.load(study["run"].normalised(0))[:12])
+
+
 def test_a_test_slice_among_the_synthetic_ones_is_refused(study):
     leaked = np.load(study["run"].normalised(0))[20:21]
     study["synthetic"][TUMOUR] = np.concatenate([study["synthetic"][TUMOUR], leaked])
@@ -193,12 +356,18 @@ def predictions_with(skill, *, groups=60, slices=4, seeds=2, seed=0):
                 pd.DataFrame(
                     {
                         "fold": (group // 2) % 3,
+                        "share": 1.0,
                         "arm": arm,
+                        "ratio": 1.0,
+                        "control": "none",
                         "seed": index,
                         "slice_id": [f"file-{i:04d}" for i in range(len(group))],
                         "group": [f"group-{g:04d}" for g in group],
                         "diagnosis": np.where(tumour, TUMOUR, NO_TUMOUR),
                         "probability": 1 / (1 + np.exp(-np.where(tumour, margin, -margin))),
+                        "n_subjects": groups * 2 // 3,
+                        "n_real": 0 if arm == "synthetic_only" else 100,
+                        "n_added": 0 if arm in ("real", "real+classic") else 80,
                     }
                 )
             )
@@ -210,8 +379,6 @@ def compared(predictions, seed=0, **config):
         predictions,
         config=UtilityConfig(bootstrap=500, **config),
         rng=np.random.default_rng(seed),
-        n_real=100.0,
-        n_added=80.0,
     )
 
 
@@ -264,3 +431,81 @@ def test_same_seed_same_comparison():
 def test_arms_that_the_verdict_needs_cannot_be_left_out():
     with pytest.raises(ValidationError, match="the verdict needs"):
         UtilityConfig(arms=("real", REFERENCE_ARM, PRIMARY_ARM))
+
+
+def beside(skill, *, arms, seed, **columns):
+    """Predictions of some arms that stand beside those that decide."""
+    found = predictions_with(skill, seed=seed)
+    return found[found["arm"].isin(arms)].assign(**columns)
+
+
+def test_doses_are_points_beside_the_primary_one_and_change_nothing_of_it():
+    base = predictions_with({PRIMARY_ARM: 2.0})
+    half = beside({PRIMARY_ARM: 1.5}, arms=[PRIMARY_ARM], seed=1, ratio=0.5, n_added=40)
+    double = beside({PRIMARY_ARM: -1.0}, arms=[PRIMARY_ARM], seed=2, ratio=2.0, n_added=160)
+    alone, found = compared(base), compared(pd.concat([base, double, half]), doses=(2.0, 0.5))
+    assert [(point.ratio, point.n_added) for point in found.dose] == [(0.5, 40), (1.0, 80), (2.0, 160)]
+    assert found.dose[1].difference.estimate == pytest.approx(found.difference.estimate)
+    assert found.dose[0].difference.estimate < found.dose[1].difference.estimate
+    assert found.dose[2].difference.high < 0
+    assert found.model_copy(update={"dose": ()}) == alone
+    assert alone.dose == ()
+
+
+def test_the_learning_curve_pools_the_folds_of_a_share_and_ends_with_all_subjects():
+    base = predictions_with({PRIMARY_ARM: 1.2})
+    half = beside({PRIMARY_ARM: 3.0}, arms=LEARNING_ARMS, seed=1, share=0.5, n_subjects=20)
+    half["fold"] += 3
+    alone, found = compared(base), compared(pd.concat([base, half]))
+    assert [(point.share, point.n_subjects) for point in found.learning] == [(0.5, 20), (1.0, 40)]
+    assert found.learning[0].difference.low > 0
+    assert found.learning[1].difference.estimate == pytest.approx(found.difference.estimate)
+    assert set(found.learning[0].arms) == set(LEARNING_ARMS)
+    assert found.model_copy(update={"learning": ()}) == alone
+
+
+def test_controls_pass_where_nothing_is_found_and_fail_where_something_is():
+    def controls(permuted, collapsed):
+        base = predictions_with({PRIMARY_ARM: 2.0})
+        tables = [
+            beside({REFERENCE_ARM: permuted}, arms=[REFERENCE_ARM], seed=1, control="permuted_diagnoses"),
+            beside({PRIMARY_ARM: collapsed}, arms=[PRIMARY_ARM], seed=2, control="collapsed_generator"),
+        ]
+        alone, found = compared(base), compared(pd.concat([base, *tables]))
+        assert found.model_copy(update={"controls": ()}) == alone
+        return {control.control: control for control in found.controls}
+
+    null = controls(permuted=0.0, collapsed=1.0)
+    assert null["permuted_diagnoses"].passed
+    assert (null["permuted_diagnoses"].null, null["collapsed_generator"].null) == (0.5, 0.0)
+    assert null["permuted_diagnoses"].estimate.low < 0.5 < null["permuted_diagnoses"].estimate.high
+    assert null["collapsed_generator"].passed
+    broken = controls(permuted=1.0, collapsed=3.0)
+    assert not broken["permuted_diagnoses"].passed
+    assert not broken["collapsed_generator"].passed
+    assert broken["collapsed_generator"].estimate.low > 0
+
+
+def test_one_seed_of_a_control_is_compared_with_the_same_seed_of_the_arms():
+    base = predictions_with({}, seeds=3)
+    collapsed = base[(base["arm"] == REFERENCE_ARM) & (base["seed"] == 0)]
+    collapsed = collapsed.assign(arm=PRIMARY_ARM, control="collapsed_generator")
+    (found,) = compared(pd.concat([base, collapsed])).controls
+    assert found.estimate.estimate == 0
+    assert found.passed
+
+
+def test_the_study_says_how_else_it_was_asked_and_at_which_prevalence():
+    found = compared(predictions_with({PRIMARY_ARM: 3.0}), prevalence=0.05, at_specificity=0.8)
+    assert (found.statistics.prevalence, found.statistics.at_specificity) == (0.05, 0.8)
+    assert found.statistics.sign_flip_p < 0.05
+    arms = {scores.arm: scores for scores in found.arms}
+    assert arms[PRIMARY_ARM].ppv.estimate < arms[PRIMARY_ARM].sensitivity.estimate
+    other = compared(predictions_with({PRIMARY_ARM: 3.0}), prevalence=0.5, at_specificity=0.8)
+    assert other.arms[0].ppv.estimate > found.arms[0].ppv.estimate
+
+
+@pytest.mark.parametrize("doses", [(1.0,), (0.5, 0.5), (0.0,)])
+def test_doses_are_others_than_the_primary_one(doses):
+    with pytest.raises(ValidationError):
+        UtilityConfig(doses=doses)

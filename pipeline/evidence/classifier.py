@@ -1,6 +1,7 @@
 """Tumour or not: the classifier that every arm trains alike, from scratch, in a fixed number of steps.
 
-No early stopping, no threshold and no checkpoint is chosen by anything: there is nothing to tune on test scans.
+One routine for every network. No early stopping, no threshold and no checkpoint is chosen by anything: there is
+nothing to tune on test scans.
 """
 
 import math
@@ -10,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
+from scipy.special import expit
 from torch.nn import functional as F
 
 from data_contracts.manifest import DIAGNOSES, TUMOUR
 from pipeline.compute import Compute
+from pipeline.evidence.classifier_networks import Classifier, Network, build
 
 DARKEST: Final = 2e-3  # a power of 0 is 0, but its neighbours' slopes are infinite
 IS_TUMOUR: Final = DIAGNOSES.index(TUMOUR)
@@ -41,45 +43,9 @@ class ClassifierConfig(BaseModel):
     learning_rate: float = Field(4e-3, gt=0)  # at the peak of the one-cycle schedule
     weight_decay: float = Field(0.05, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    width: int = Field(16, ge=4)
+    network: Network = "small"
+    width: int = Field(16, ge=4, multiple_of=2)  # channels of its first convolution
     augmentation: ClassicAugmentation = ClassicAugmentation()
-
-
-class Block(nn.Module):
-    """Pre-activation residual block (He et al. 2016) that halves the side."""
-
-    def __init__(self, narrow: int, wide: int) -> None:
-        super().__init__()
-        self.norm1 = nn.BatchNorm2d(narrow)
-        self.conv1 = nn.Conv2d(narrow, wide, 3, stride=2, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(wide)
-        self.conv2 = nn.Conv2d(wide, wide, 3, padding=1, bias=False)
-        self.skip = nn.Conv2d(narrow, wide, 1, bias=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, narrow, H, W) -> (N, wide, H / 2, W / 2), sides rounded up."""
-        h = self.conv1(F.relu(self.norm1(x)))
-        h = self.conv2(F.relu(self.norm2(h)))
-        return h + self.skip(F.avg_pool2d(x, 2, ceil_mode=True))  # type: ignore[no-any-return]  # modules return Any
-
-
-class Classifier(nn.Module):
-    """A residual network of three blocks, 0.3 million parameters at width 16, for slices with an even side.
-
-    Pixels are unshuffled 2 x 2 first: at full resolution convolutions cost most and see least.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(4, width, 3, padding=1, bias=False)
-        self.blocks = nn.Sequential(*(Block(width * 2**i, width * 2 ** (i + 1)) for i in range(3)))
-        self.norm = nn.BatchNorm2d(width * 8)
-        self.head = nn.Linear(width * 8, 1)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, 1, H, W) in [-1, 1] -> logits of tumour (N,)."""
-        h = self.blocks(self.stem(F.pixel_unshuffle(images, 2)))
-        return self.head(F.relu(self.norm(h)).mean((2, 3)))[:, 0]  # type: ignore[no-any-return]  # modules return Any
 
 
 def augment(images: torch.Tensor, config: ClassicAugmentation, rng: torch.Generator) -> torch.Tensor:
@@ -120,7 +86,7 @@ def train_classifier(
     if len(images) != len(diagnoses) or set(np.unique(diagnoses)) != set(range(len(DIAGNOSES))):
         raise ValueError(f"{len(images)} images with diagnoses {np.unique(diagnoses)}: want one each, both present")
     rng = torch.Generator().manual_seed(seed)
-    model = _new_classifier(config.width, seed)
+    model = _new_classifier(config, seed)
     compute.place(model)
     optimiser = torch.optim.AdamW(
         model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -146,15 +112,15 @@ def train_classifier(
     return model.eval()
 
 
-def _new_classifier(width: int, seed: int) -> Classifier:
+def _new_classifier(config: ClassifierConfig, seed: int) -> Classifier:
     with torch.random.fork_rng(devices=[]):  # layers draw their weights from the global generator
         torch.manual_seed(seed)
-        return Classifier(width)
+        return build(config.network, width=config.width)
 
 
 @torch.no_grad()
-def predict(model: Classifier, images: NDArray[np.float32], *, batch_size: int = 256) -> NDArray[np.float64]:
-    """Probability of tumour of each image (M,): of the mean logit of the image and its mirror, in float32.
+def predict_logits(model: Classifier, images: NDArray[np.float32], *, batch_size: int = 256) -> NDArray[np.float64]:
+    """Logit of tumour of each image (M,): the mean of the image's and its mirror's, in float32.
 
     images float32 (M, 1, S, S) in [-1, 1]. The model stays on its device and in its mode, which is `eval`.
     """
@@ -162,6 +128,10 @@ def predict(model: Classifier, images: NDArray[np.float32], *, batch_size: int =
     found = [np.empty(0)]
     for start in range(0, len(images), batch_size):
         batch = torch.from_numpy(np.array(images[start : start + batch_size], np.float32)).to(device)
-        logits = (model(batch) + model(batch.flip(-1))) / 2
-        found.append(torch.sigmoid(logits).double().cpu().numpy())
+        found.append(((model(batch) + model(batch.flip(-1))) / 2).double().cpu().numpy())
     return np.concatenate(found)
+
+
+def predict(model: Classifier, images: NDArray[np.float32], *, batch_size: int = 256) -> NDArray[np.float64]:
+    """Probability of tumour of each image (M,), at equal prevalence; arguments as in `predict_logits`."""
+    return expit(predict_logits(model, images, batch_size=batch_size))

@@ -1,50 +1,79 @@
 """Did synthetic data help? Five arms, the same folds, seeds and steps, tested on the same real slices.
 
 Reads normalised real slices and is handed synthetic images; whoever made them was fitted to the fold's training
-part alone, which `flows` arranges and this file cannot know.
+part alone, which `flows` arranges and this file cannot know. Beside the comparison that decides stand other doses of
+synthetic slices, a learning curve, and controls that must come out null.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from itertools import product
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Annotated, Final, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from data_contracts import splits
 from data_contracts.images import ImageSpec, check_images
 from data_contracts.manifest import DIAGNOSES
 from data_contracts.results import (
     ARMS,
     DUPLICATES_ARM,
     PRIMARY_ARM,
+    PRIMARY_RATIO,
     REFERENCE_ARM,
     Arm,
     ArmScores,
+    Control,
     Difference,
+    DosePoint,
+    LearningPoint,
     UtilityComparison,
+    Verdict,
 )
-from data_contracts.splits import Fold, Splits, check_splits
+from data_contracts.splits import WHOLE, Fold
 from data_contracts.violations import Violation, require
 from pipeline.compute import Compute, best_compute
-from pipeline.evidence.classifier import ClassifierConfig, predict, train_classifier
-from pipeline.evidence.statistics import METRICS, Bootstrap, bootstrap, verdict
-from pipeline.run_dir import RunDir, write_table
+from pipeline.evidence.arms import (
+    COLLAPSED_TO,
+    LEARNING_ARMS,
+    Images,
+    Labels,
+    Training,
+    choose_synthetic,
+    deal_anew,
+    plan,
+    train_images,
+)
+from pipeline.evidence.classifier import ClassifierConfig, predict_logits, train_classifier
+from pipeline.evidence.classifier_networks import Classifier
+from pipeline.evidence.inference import further_tests
+from pipeline.evidence.statistics import METRICS, Bootstrap, Setting, bootstrap, verdict
+from pipeline.evidence.temperature import Temperature, calibrated, fit_temperature, hold_out
+from pipeline.run_dir import RunDir, read_record, write_record, write_table
 
-Images = NDArray[np.float32]
-Labels = NDArray[np.int64]
+# trainings of each control and fold: with one, its interval would say nothing of how diagnoses were dealt
+CONTROL_SEEDS: Final = 2
+CHANCE: Final = 0.5
 
 
 class UtilityConfig(BaseModel):
-    """The comparison of arms. `ratio` synthetic slices are added per real training slice, in each diagnosis."""
+    """The comparison of arms; PRIMARY_RATIO synthetic slices a real training slice decide, in each diagnosis.
+
+    doses: other such ratios, tried beside it. calibrate: one more training an arm and fold finds the temperature of
+    its probabilities. controls: trainings that must come out null. prevalence: at which predictive values are stated;
+    at_specificity: at which a sensitivity is.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     seeds: int = Field(3, ge=1)
-    ratio: float = Field(1.0, gt=0)
+    doses: tuple[Annotated[float, Field(gt=0)], ...] = ()
     arms: tuple[Arm, ...] = ARMS
+    calibrate: bool = True
+    controls: bool = True
     equivalence_margin: float = Field(0.01, gt=0, lt=1)
+    prevalence: float = Field(0.1, gt=0, lt=1)
+    at_specificity: float = Field(0.9, gt=0, lt=1)
     bootstrap: int = Field(2000, ge=100)
     classifier: ClassifierConfig = ClassifierConfig()
 
@@ -53,58 +82,20 @@ class UtilityConfig(BaseModel):
         missing = {REFERENCE_ARM, DUPLICATES_ARM, PRIMARY_ARM} - set(self.arms)
         if missing or len(set(self.arms)) != len(self.arms):
             raise ValueError(f"arms: the verdict needs each once, missing {sorted(missing)}")
+        if PRIMARY_RATIO in self.doses or len(set(self.doses)) != len(self.doses):
+            raise ValueError(f"doses: want each once, and {PRIMARY_RATIO} is always tried")
         return self
 
 
-def dose(*, real_diagnoses: Labels, available: Mapping[int, int], ratio: float) -> dict[int, int]:
-    """Synthetic slices to add of each diagnosis: `ratio` per real training slice, or as many as there are."""
-    wanted = {d: round(ratio * int((real_diagnoses == d).sum())) for d in range(len(DIAGNOSES))}
-    return {d: min(n, available.get(d, 0)) for d, n in wanted.items()}
-
-
-def choose_synthetic(
-    *, synthetic: Mapping[str, Images], real_diagnoses: Labels, ratio: float, rng: np.random.Generator
-) -> tuple[Images, Labels]:
-    """Draw the dose from each diagnosis' synthetic images, without repeats: images (n, 1, S, S), diagnoses (n,)."""
-    available = {d: len(synthetic[name]) for d, name in enumerate(DIAGNOSES)}
-    counts = dose(real_diagnoses=real_diagnoses, available=available, ratio=ratio)
-    drawn = [
-        synthetic[name][np.sort(rng.choice(available[d], counts[d], replace=False))] for d, name in enumerate(DIAGNOSES)
-    ]
-    return np.concatenate(drawn), np.repeat(np.arange(len(DIAGNOSES)), [len(images) for images in drawn])
-
-
-def train_images(
-    *,
-    arm: Arm,
-    real: Images,
-    real_diagnoses: Labels,
-    synthetic: Images,
-    synthetic_diagnoses: Labels,
-    rng: np.random.Generator,
-) -> tuple[Images, Labels]:
-    """Compose what one arm trains on: images (N, 1, S, S) and diagnoses (N,).
-
-    synthetic: the dose itself, all of it used. The duplicates arm adds copies of real training slices instead,
-    of each diagnosis exactly as many, drawn with repeats.
-    """
-    if arm in ("real", "real+classic"):
-        return real, real_diagnoses
-    if arm == "synthetic_only":
-        return synthetic, synthetic_diagnoses
-    if arm == "real+classic+synthetic":
-        return np.concatenate([real, synthetic]), np.concatenate([real_diagnoses, synthetic_diagnoses])
-    copies = [
-        rng.choice(np.flatnonzero(real_diagnoses == d), int((synthetic_diagnoses == d).sum()))
-        for d in range(len(DIAGNOSES))
-    ]
-    rows = np.concatenate([np.arange(len(real)), *copies])
-    return real[rows], real_diagnoses[rows]
+def synthetic_wanted(*, n_real: int, fold: Fold, config: UtilityConfig) -> int:
+    """Synthetic slices of one diagnosis that a fold's largest dose takes, for n_real real training slices of it."""
+    largest = max((PRIMARY_RATIO, *config.doses)) if fold.whole else PRIMARY_RATIO
+    return max(1, round(largest * n_real))
 
 
 def check_fold(*, manifest: pd.DataFrame, fold: Fold, real: Images, synthetic: Mapping[str, Images]) -> list[Violation]:
     """The test part is real, no group or subject of it is trained on, and no synthetic image is a test slice."""
-    found = check_splits(Splits(seed=0, folds=(fold,)), manifest)
+    found = splits.check_fold(fold, manifest)
     if len(real) != len(manifest):
         return [*found, Violation(f"fold-{fold.fold}", "rows", f"{len(real)} images, {len(manifest)} in the manifest")]
     spec = ImageSpec(size=real.shape[-1])
@@ -124,14 +115,19 @@ def check_fold(*, manifest: pd.DataFrame, fold: Fold, real: Images, synthetic: M
 
 @dataclass(frozen=True)
 class FoldData:
-    """What the arms of one fold share: real training slices, the synthetic ones made from them, the test slices."""
+    """What the trainings of one fold share: real training slices, the synthetic ones made from them, the test slices.
 
-    fold: int
+    real (N, 1, S, S) float32 in [-1, 1] with real_diagnoses (N,) and real_groups (N,); synthetic by diagnosis; test
+    likewise, test_rows of the manifest in its order.
+    """
+
+    fold: Fold
     real: Images
     real_diagnoses: Labels
+    real_groups: pd.Series
     synthetic: Mapping[str, Images]
     test: Images
-    test_rows: pd.DataFrame  # of the manifest, in the order of `test`
+    test_rows: pd.DataFrame
 
 
 def read_fold(*, run: RunDir, manifest: pd.DataFrame, fold: Fold, synthetic: Mapping[str, Images]) -> FoldData:
@@ -140,7 +136,15 @@ def read_fold(*, run: RunDir, manifest: pd.DataFrame, fold: Fold, synthetic: Map
     require(check_fold(manifest=manifest, fold=fold, real=real, synthetic=synthetic))
     train, test = (manifest["group"].isin(groups).to_numpy() for groups in (fold.train, fold.test))
     diagnoses = manifest["diagnosis"].map(DIAGNOSES.index).to_numpy(np.int64)
-    return FoldData(fold.fold, real[train], diagnoses[train], synthetic, real[test], manifest[test])
+    return FoldData(
+        fold=fold,
+        real=real[train],
+        real_diagnoses=diagnoses[train],
+        real_groups=manifest.loc[train, "group"].reset_index(drop=True),
+        synthetic=synthetic,
+        test=real[test],
+        test_rows=manifest[test],
+    )
 
 
 def predict_arms(
@@ -154,45 +158,134 @@ def predict_arms(
     compute: Compute | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Train every arm and seed of one fold and predict the fold's real test slices.
+    """Train every arm, dose, control and seed of one fold and predict the fold's real test slices.
 
     synthetic: by diagnosis, float32 (N, 1, S, S) in [-1, 1]. Reads `run.normalised(fold.fold)`, in the manifest's
-    order. Returns a row an arm, seed and test slice: fold, arm, seed, slice_id, group, diagnosis, probability.
-    Each arm and seed is a file of `metrics/predictions/`; one that is there is read, not made again, so a killed
-    run resumes. compute: where and how to train; None takes the best there is. progress(done, total) counts
-    trainings. Raises ContractError where `check_fold` finds a violation.
+    order. Returns a row a training and test slice: fold, share, arm, ratio, control, seed, slice_id, group,
+    diagnosis, probability (at equal prevalence; calibrated in the arms of a whole fold at PRIMARY_RATIO), and of the
+    training part n_subjects, n_real, n_added. Each training is a file of `metrics/predictions/`; one that is there
+    is read, not made again, so a killed run resumes. compute: where and how to train; None takes the best there is.
+    progress(done, total) counts trainings. Raises ContractError where `check_fold` finds a violation.
     """
     data = read_fold(run=run, manifest=manifest, fold=fold, synthetic=synthetic)
     compute = compute or best_compute()
-    trainings = list(product(range(config.seeds), config.arms))
-    tables = []
-    for done, (index, arm) in enumerate(trainings, start=1):
-        path = run.metric(f"predictions/{fold.fold}-{arm.replace('+', '_')}-{index}.parquet")
+    trainings = plan(
+        whole=fold.whole,
+        seeds=config.seeds,
+        arms=config.arms,
+        doses=config.doses,
+        control_seeds=min(CONTROL_SEEDS, config.seeds) if config.controls else 0,
+    )
+    calibrate = config.arms if config.calibrate and fold.whole else ()
+    total = len(calibrate) + len(trainings)
+    found, tables = {}, []
+    for done, arm in enumerate(calibrate, start=1):
+        path = run.metric(f"predictions/{fold.fold}-{arm.replace('+', '_')}-temperature.json")
         if not path.exists():
-            write_table(path, predict_arm(data=data, arm=arm, index=index, config=config, seed=seed, compute=compute))
+            write_record(path, find_temperature(data=data, arm=arm, config=config, seed=seed, compute=compute))
+        found[arm] = read_record(path, Temperature).temperature
+        if progress:
+            progress(done, total)
+    for done, training in enumerate(trainings, start=1 + len(calibrate)):
+        path = run.metric(f"predictions/{fold.fold}-{training.name}.parquet")
+        decides = training == Training(training.arm, training.index)
+        if not path.exists():
+            temperature = found.get(training.arm, 1.0) if decides else 1.0
+            write_table(
+                path,
+                predict_training(
+                    data=data, training=training, temperature=temperature, config=config, seed=seed, compute=compute
+                ),
+            )
         tables.append(pd.read_parquet(path))
         if progress:
-            progress(done, len(trainings))
+            progress(done, total)
     return pd.concat(tables, ignore_index=True)
 
 
-def predict_arm(
-    *, data: FoldData, arm: Arm, index: int, config: UtilityConfig, seed: int, compute: Compute
-) -> pd.DataFrame:
-    """Train one arm once and predict the test slices; columns as in `predict_arms`.
+def find_temperature(*, data: FoldData, arm: Arm, config: UtilityConfig, seed: int, compute: Compute) -> Temperature:
+    """Train one arm once more without a fifth of the training groups, and fit the temperature on their real slices.
 
-    What is random follows from seed, fold and index alone, so the arms of one index differ only in what they
-    train on: the same first weights, the same dose of synthetic slices.
+    The same slices are kept aside for every arm, and nothing here sees a test slice. The generators did see those
+    kept aside, as they saw all of the training part.
     """
-    draw, learn = np.random.SeedSequence([seed, data.fold, index]).spawn(2)
-    rng = np.random.default_rng(draw)
+    aside_rng = np.random.default_rng(_seeds(seed, data.fold.fold, 0)[3])
+    diagnoses = pd.Series([DIAGNOSES[d] for d in data.real_diagnoses])
+    aside = hold_out(groups=data.real_groups, diagnoses=diagnoses, rng=aside_rng)
+    rest = replace(
+        data,
+        real=data.real[~aside],
+        real_diagnoses=data.real_diagnoses[~aside],
+        real_groups=data.real_groups[~aside].reset_index(drop=True),
+    )
+    learned = learn(data=rest, training=Training(arm, 0), config=config, seed=seed, compute=compute)
+    return Temperature(
+        temperature=fit_temperature(
+            logits=predict_logits(learned.model, data.real[aside]), diagnoses=data.real_diagnoses[aside]
+        ),
+        n_subjects=int(data.real_groups[aside].nunique()),
+        n_slices=int(aside.sum()),
+    )
+
+
+def predict_training(
+    *, data: FoldData, training: Training, temperature: float, config: UtilityConfig, seed: int, compute: Compute
+) -> pd.DataFrame:
+    """Train once and predict the test slices; columns as in `predict_arms`."""
+    learned = learn(data=data, training=training, config=config, seed=seed, compute=compute)
+    rows = data.test_rows[["slice_id", "group", "diagnosis"]].reset_index(drop=True)
+    keys = pd.DataFrame(
+        {
+            "fold": data.fold.fold,
+            "share": data.fold.share,
+            "arm": training.arm,
+            "ratio": training.ratio,
+            "control": training.control,
+            "seed": training.index,
+        },
+        index=rows.index,
+    )
+    return pd.concat([keys, rows], axis=1).assign(
+        probability=calibrated(predict_logits(learned.model, data.test), temperature=temperature),
+        n_subjects=len(data.fold.train),
+        n_real=learned.n_real,
+        n_added=learned.n_added,
+    )
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A trained classifier, and how many real slices and slices added to them it learned from."""
+
+    model: Classifier
+    n_real: int
+    n_added: int
+
+
+def learn(*, data: FoldData, training: Training, config: UtilityConfig, seed: int, compute: Compute) -> Learned:
+    """Train one classifier of a fold.
+
+    What is random follows from seed, fold and index alone, so the trainings of one index differ only in what they
+    train on: the same first weights, the same synthetic slices, more or fewer of them.
+    """
+    drawing, learning, dealing, _ = _seeds(seed, data.fold.fold, training.index)
+    rng = np.random.default_rng(drawing)
+    real_diagnoses = data.real_diagnoses
+    if training.control == "permuted_diagnoses":
+        real_diagnoses = deal_anew(
+            groups=data.real_groups, diagnoses=real_diagnoses, rng=np.random.default_rng(dealing)
+        )
     synthetic, synthetic_diagnoses = choose_synthetic(
-        synthetic=data.synthetic, real_diagnoses=data.real_diagnoses, ratio=config.ratio, rng=rng
+        synthetic=data.synthetic,
+        real_diagnoses=real_diagnoses,
+        ratio=training.ratio,
+        rng=rng,
+        distinct=COLLAPSED_TO if training.control == "collapsed_generator" else None,
     )
     images, diagnoses = train_images(
-        arm=arm,
+        arm=training.arm,
         real=data.real,
-        real_diagnoses=data.real_diagnoses,
+        real_diagnoses=real_diagnoses,
         synthetic=synthetic,
         synthetic_diagnoses=synthetic_diagnoses,
         rng=rng,
@@ -200,38 +293,59 @@ def predict_arm(
     model = train_classifier(
         images=images,
         diagnoses=diagnoses,
-        classic=arm != "real",
+        classic=training.arm != "real",
         config=config.classifier,
-        seed=int(learn.generate_state(1)[0]),
+        seed=int(learning.generate_state(1)[0]),
         compute=compute,
     )
-    rows = data.test_rows[["slice_id", "group", "diagnosis"]].reset_index(drop=True)
-    keys = pd.DataFrame({"fold": data.fold, "arm": arm, "seed": index}, index=rows.index)
-    return pd.concat([keys, rows], axis=1).assign(probability=predict(model, data.test))
+    n_real = 0 if training.arm == "synthetic_only" else len(data.real)
+    return Learned(model, n_real, len(images) - n_real)
 
 
-def compare(
-    predictions: pd.DataFrame, *, config: UtilityConfig, rng: np.random.Generator, n_real: float, n_added: float
-) -> UtilityComparison:
+def _seeds(seed: int, fold: int, index: int) -> list[np.random.SeedSequence]:
+    """To draw synthetic slices and copies, to learn, to deal diagnoses anew, to keep groups aside."""
+    return np.random.SeedSequence([seed, fold, index]).spawn(4)
+
+
+def compare(predictions: pd.DataFrame, *, config: UtilityConfig, rng: np.random.Generator) -> UtilityComparison:
     """Compare the arms over all folds and say whether synthetic data helped.
 
-    predictions: the rows of `predict_arms` of every fold evaluated. n_real, n_added: real training slices and
-    slices added in one fold, means over folds. Raises ContractError where predictions are incomplete.
+    predictions: the rows of `predict_arms` of every fold evaluated, those of shares too. Whole folds, PRIMARY_RATIO
+    and the true diagnoses decide; all else stands beside. Raises ContractError where predictions are incomplete.
     """
-    drawn = bootstrap(predictions=predictions, draws=config.bootstrap, rng=rng)
-    primary = _difference(drawn, reference=REFERENCE_ARM, config=config)
+    whole = predictions[(predictions["share"] == WHOLE) & (predictions["control"] == "none")]
+    primary = whole[whole["ratio"] == PRIMARY_RATIO]
+    setting = Setting(at_specificity=config.at_specificity, prevalence=config.prevalence)
+    drawn = bootstrap(predictions=primary, draws=config.bootstrap, rng=rng, setting=setting)
+    to_reference = _difference(drawn, reference=REFERENCE_ARM, config=config)
     to_duplicates = _difference(drawn, reference=DUPLICATES_ARM, config=config)
     return UtilityComparison(
-        verdict=verdict(
-            to_reference=primary,
-            to_duplicates=to_duplicates,
-            margin=config.equivalence_margin,
-            n_groups=len(drawn.study.groups),
-            enough_groups=drawn.enough_groups(),
-        ),
-        difference=primary,
+        verdict=_verdict(drawn, PRIMARY_ARM, config),
+        difference=to_reference,
         difference_to_duplicates=to_duplicates,
-        arms=tuple(_arm_scores(drawn, arm=arm, n_real=n_real, n_added=n_added) for arm in config.arms),
+        arms=tuple(_arm_scores(drawn, primary, arm=arm) for arm in config.arms),
+        statistics=further_tests(
+            drawn,
+            arm=PRIMARY_ARM,
+            reference=REFERENCE_ARM,
+            margin=config.equivalence_margin,
+            rng=rng,
+            test_share=_test_share(primary),
+        ),
+        dose=_dose_points(whole, config=config, rng=rng),
+        learning=_learning_points(predictions, config=config, rng=rng),
+        controls=_controls(predictions, primary, config=config, rng=rng),
+    )
+
+
+def _verdict(drawn: Bootstrap, arm: str, config: UtilityConfig) -> Verdict:
+    """Of one arm against the reference and the duplicates in the same study."""
+    return verdict(
+        to_reference=drawn.difference(arm, REFERENCE_ARM, "balanced_accuracy")[0],
+        to_duplicates=drawn.difference(arm, DUPLICATES_ARM, "balanced_accuracy")[0],
+        margin=config.equivalence_margin,
+        n_groups=len(drawn.study.groups),
+        enough_groups=drawn.enough_groups(),
     )
 
 
@@ -249,11 +363,94 @@ def _difference(drawn: Bootstrap, *, reference: Arm, config: UtilityConfig) -> D
     )
 
 
-def _arm_scores(drawn: Bootstrap, *, arm: Arm, n_real: float, n_added: float) -> ArmScores:
+def _mean_over_folds(predictions: pd.DataFrame, column: str) -> float:
+    """Of what is the same in all rows of one training, and about so in all of one fold."""
+    return float(predictions.groupby("fold")[column].mean().mean())
+
+
+def _test_share(predictions: pd.DataFrame) -> float:
+    """Test groups of one fold over its test and training groups, mean over folds."""
+    by_fold = predictions.groupby("fold").agg(tested=("group", "nunique"), learned=("n_subjects", "first"))
+    return float((by_fold["tested"] / (by_fold["tested"] + by_fold["learned"])).mean())
+
+
+def _arm_scores(drawn: Bootstrap, primary: pd.DataFrame, *, arm: Arm) -> ArmScores:
+    rows = primary[primary["arm"] == arm]
     return ArmScores(
         arm=arm,
         n_seeds=drawn.study.n_seeds,
-        n_real=0.0 if arm == "synthetic_only" else n_real,
-        n_added=0.0 if arm in ("real", "real+classic") else n_added,
+        n_real=_mean_over_folds(rows, "n_real"),
+        n_added=_mean_over_folds(rows, "n_added"),
         **{metric: drawn.estimate(arm, metric) for metric in METRICS},
     )
+
+
+def _dose_points(whole: pd.DataFrame, *, config: UtilityConfig, rng: np.random.Generator) -> tuple[DosePoint, ...]:
+    """The primary arm at every ratio, beside one reference, under the same resamples."""
+    if not config.doses:
+        return ()
+    of_primary = whole[whole["arm"] == PRIMARY_ARM]
+    named = of_primary.assign(arm=of_primary["ratio"].map(str))
+    drawn = bootstrap(
+        predictions=pd.concat([whole[whole["arm"] == REFERENCE_ARM], named]), draws=config.bootstrap, rng=rng
+    )
+    return tuple(
+        DosePoint(
+            ratio=ratio,
+            n_added=_mean_over_folds(of_primary[of_primary["ratio"] == ratio], "n_added"),
+            balanced_accuracy=drawn.estimate(str(ratio), "balanced_accuracy"),
+            difference=drawn.difference(str(ratio), REFERENCE_ARM, "balanced_accuracy")[0],
+        )
+        for ratio in sorted({PRIMARY_RATIO, *config.doses})
+    )
+
+
+def _learning_points(
+    predictions: pd.DataFrame, *, config: UtilityConfig, rng: np.random.Generator
+) -> tuple[LearningPoint, ...]:
+    """The same arms at every share of the training groups; () where all folds are whole."""
+    comparable = (predictions["control"] == "none") & (predictions["ratio"] == PRIMARY_RATIO)
+    of_arms = predictions[comparable & predictions["arm"].isin(LEARNING_ARMS)]
+    shares = sorted(of_arms["share"].unique())
+    if len(shares) < 2:
+        return ()
+    points = []
+    for share in shares:
+        rows = of_arms[of_arms["share"] == share]
+        drawn = bootstrap(predictions=rows, draws=config.bootstrap, rng=rng)
+        points.append(
+            LearningPoint(
+                share=share,
+                n_subjects=_mean_over_folds(rows, "n_subjects"),
+                arms={arm: drawn.estimate(arm, "balanced_accuracy") for arm in LEARNING_ARMS},
+                difference=drawn.difference(PRIMARY_ARM, REFERENCE_ARM, "balanced_accuracy")[0],
+            )
+        )
+    return tuple(points)
+
+
+def _controls(
+    predictions: pd.DataFrame, primary: pd.DataFrame, *, config: UtilityConfig, rng: np.random.Generator
+) -> tuple[Control, ...]:
+    """Those that were trained. Permuted diagnoses fail above chance; a collapsed generator, where it were a gain.
+
+    The collapsed generator is judged by the rule of the verdict, beside the arms of the same seeds: better than the
+    reference and than duplicates.
+    """
+    found = []
+    permuted = predictions[predictions["control"] == "permuted_diagnoses"]
+    if len(permuted):
+        drawn = bootstrap(predictions=permuted, draws=config.bootstrap, rng=rng)
+        estimate = drawn.estimate(REFERENCE_ARM, "balanced_accuracy")
+        found.append(
+            Control(control="permuted_diagnoses", estimate=estimate, null=CHANCE, passed=estimate.low <= CHANCE)
+        )
+    collapsed = predictions[predictions["control"] == "collapsed_generator"]
+    if len(collapsed):
+        beside = primary["arm"].isin((REFERENCE_ARM, DUPLICATES_ARM)) & primary["seed"].isin(collapsed["seed"])
+        both = pd.concat([primary[beside], collapsed])
+        drawn = bootstrap(predictions=both, draws=config.bootstrap, rng=rng)
+        estimate = drawn.difference(PRIMARY_ARM, REFERENCE_ARM, "balanced_accuracy")[0]
+        passed = _verdict(drawn, PRIMARY_ARM, config) != "gain"
+        found.append(Control(control="collapsed_generator", estimate=estimate, null=0.0, passed=passed))
+    return tuple(found)
