@@ -13,7 +13,8 @@ from pipeline.compute import PLAIN
 from pipeline.evidence import utility
 from pipeline.evidence.arms import LEARNING_ARMS, Training, choose_synthetic, deal_anew, dose, plan, train_images
 from pipeline.evidence.classifier import ClassifierConfig
-from pipeline.evidence.utility import UtilityConfig, compare, predict_arms, synthetic_wanted
+from pipeline.evidence.comparison import compare
+from pipeline.evidence.utility import UtilityConfig, predict_arms, synthetic_wanted
 from pipeline.run_dir import RunDir, write_array
 
 TINY = UtilityConfig(

@@ -1,8 +1,8 @@
 """Did synthetic data help? Five arms, the same folds, seeds and steps, tested on the same real slices.
 
 Reads normalised real slices and is handed synthetic images; whoever made them was fitted to the fold's training
-part alone, which `flows` arranges and this file cannot know. Beside the comparison that decides stand other doses of
-synthetic slices, a learning curve, and controls that must come out null.
+part alone, which `flows` arranges and this file cannot know. Beside the arms that decide stand other doses of
+synthetic slices, folds of a learning curve, and controls that must come out null. `comparison` reads what comes out.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,20 +23,12 @@ from data_contracts.results import (
     PRIMARY_RATIO,
     REFERENCE_ARM,
     Arm,
-    ArmScores,
-    Control,
-    Difference,
-    DosePoint,
-    LearningPoint,
-    UtilityComparison,
-    Verdict,
 )
-from data_contracts.splits import WHOLE, Fold
+from data_contracts.splits import Fold
 from data_contracts.violations import Violation, require
 from pipeline.compute import Compute, best_compute
 from pipeline.evidence.arms import (
     COLLAPSED_TO,
-    LEARNING_ARMS,
     Images,
     Labels,
     Training,
@@ -47,14 +39,11 @@ from pipeline.evidence.arms import (
 )
 from pipeline.evidence.classifier import ClassifierConfig, predict_logits, train_classifier
 from pipeline.evidence.classifier_networks import Classifier
-from pipeline.evidence.inference import further_tests
-from pipeline.evidence.statistics import METRICS, Bootstrap, Setting, bootstrap, verdict
 from pipeline.evidence.temperature import Temperature, calibrated, fit_temperature, hold_out
 from pipeline.run_dir import RunDir, read_record, write_record, write_table
 
 # trainings of each control and fold: with one, its interval would say nothing of how diagnoses were dealt
 CONTROL_SEEDS: Final = 2
-CHANCE: Final = 0.5
 
 
 class UtilityConfig(BaseModel):
@@ -305,152 +294,3 @@ def learn(*, data: FoldData, training: Training, config: UtilityConfig, seed: in
 def _seeds(seed: int, fold: int, index: int) -> list[np.random.SeedSequence]:
     """To draw synthetic slices and copies, to learn, to deal diagnoses anew, to keep groups aside."""
     return np.random.SeedSequence([seed, fold, index]).spawn(4)
-
-
-def compare(predictions: pd.DataFrame, *, config: UtilityConfig, rng: np.random.Generator) -> UtilityComparison:
-    """Compare the arms over all folds and say whether synthetic data helped.
-
-    predictions: the rows of `predict_arms` of every fold evaluated, those of shares too. Whole folds, PRIMARY_RATIO
-    and the true diagnoses decide; all else stands beside. Raises ContractError where predictions are incomplete.
-    """
-    whole = predictions[(predictions["share"] == WHOLE) & (predictions["control"] == "none")]
-    primary = whole[whole["ratio"] == PRIMARY_RATIO]
-    setting = Setting(at_specificity=config.at_specificity, prevalence=config.prevalence)
-    drawn = bootstrap(predictions=primary, draws=config.bootstrap, rng=rng, setting=setting)
-    to_reference = _difference(drawn, reference=REFERENCE_ARM, config=config)
-    to_duplicates = _difference(drawn, reference=DUPLICATES_ARM, config=config)
-    return UtilityComparison(
-        verdict=_verdict(drawn, PRIMARY_ARM, config),
-        difference=to_reference,
-        difference_to_duplicates=to_duplicates,
-        arms=tuple(_arm_scores(drawn, primary, arm=arm) for arm in config.arms),
-        statistics=further_tests(
-            drawn,
-            arm=PRIMARY_ARM,
-            reference=REFERENCE_ARM,
-            margin=config.equivalence_margin,
-            rng=rng,
-            test_share=_test_share(primary),
-        ),
-        dose=_dose_points(whole, config=config, rng=rng),
-        learning=_learning_points(predictions, config=config, rng=rng),
-        controls=_controls(predictions, primary, config=config, rng=rng),
-    )
-
-
-def _verdict(drawn: Bootstrap, arm: str, config: UtilityConfig) -> Verdict:
-    """Of one arm against the reference and the duplicates in the same study."""
-    return verdict(
-        to_reference=drawn.difference(arm, REFERENCE_ARM, "balanced_accuracy")[0],
-        to_duplicates=drawn.difference(arm, DUPLICATES_ARM, "balanced_accuracy")[0],
-        margin=config.equivalence_margin,
-        n_groups=len(drawn.study.groups),
-        enough_groups=drawn.enough_groups(),
-    )
-
-
-def _difference(drawn: Bootstrap, *, reference: Arm, config: UtilityConfig) -> Difference:
-    estimate, detectable = drawn.difference(PRIMARY_ARM, reference, "balanced_accuracy")
-    return Difference(
-        **estimate.model_dump(),
-        arm=PRIMARY_ARM,
-        reference=reference,
-        n_subjects=len(drawn.study.groups),
-        n_slices=drawn.study.n_slices,
-        n_seeds=drawn.study.n_seeds,
-        minimum_detectable_effect=detectable,
-        equivalence_margin=config.equivalence_margin,
-    )
-
-
-def _mean_over_folds(predictions: pd.DataFrame, column: str) -> float:
-    """Of what is the same in all rows of one training, and about so in all of one fold."""
-    return float(predictions.groupby("fold")[column].mean().mean())
-
-
-def _test_share(predictions: pd.DataFrame) -> float:
-    """Test groups of one fold over its test and training groups, mean over folds."""
-    by_fold = predictions.groupby("fold").agg(tested=("group", "nunique"), learned=("n_subjects", "first"))
-    return float((by_fold["tested"] / (by_fold["tested"] + by_fold["learned"])).mean())
-
-
-def _arm_scores(drawn: Bootstrap, primary: pd.DataFrame, *, arm: Arm) -> ArmScores:
-    rows = primary[primary["arm"] == arm]
-    return ArmScores(
-        arm=arm,
-        n_seeds=drawn.study.n_seeds,
-        n_real=_mean_over_folds(rows, "n_real"),
-        n_added=_mean_over_folds(rows, "n_added"),
-        **{metric: drawn.estimate(arm, metric) for metric in METRICS},
-    )
-
-
-def _dose_points(whole: pd.DataFrame, *, config: UtilityConfig, rng: np.random.Generator) -> tuple[DosePoint, ...]:
-    """The primary arm at every ratio, beside one reference, under the same resamples."""
-    if not config.doses:
-        return ()
-    of_primary = whole[whole["arm"] == PRIMARY_ARM]
-    named = of_primary.assign(arm=of_primary["ratio"].map(str))
-    drawn = bootstrap(
-        predictions=pd.concat([whole[whole["arm"] == REFERENCE_ARM], named]), draws=config.bootstrap, rng=rng
-    )
-    return tuple(
-        DosePoint(
-            ratio=ratio,
-            n_added=_mean_over_folds(of_primary[of_primary["ratio"] == ratio], "n_added"),
-            balanced_accuracy=drawn.estimate(str(ratio), "balanced_accuracy"),
-            difference=drawn.difference(str(ratio), REFERENCE_ARM, "balanced_accuracy")[0],
-        )
-        for ratio in sorted({PRIMARY_RATIO, *config.doses})
-    )
-
-
-def _learning_points(
-    predictions: pd.DataFrame, *, config: UtilityConfig, rng: np.random.Generator
-) -> tuple[LearningPoint, ...]:
-    """The same arms at every share of the training groups; () where all folds are whole."""
-    comparable = (predictions["control"] == "none") & (predictions["ratio"] == PRIMARY_RATIO)
-    of_arms = predictions[comparable & predictions["arm"].isin(LEARNING_ARMS)]
-    shares = sorted(of_arms["share"].unique())
-    if len(shares) < 2:
-        return ()
-    points = []
-    for share in shares:
-        rows = of_arms[of_arms["share"] == share]
-        drawn = bootstrap(predictions=rows, draws=config.bootstrap, rng=rng)
-        points.append(
-            LearningPoint(
-                share=share,
-                n_subjects=_mean_over_folds(rows, "n_subjects"),
-                arms={arm: drawn.estimate(arm, "balanced_accuracy") for arm in LEARNING_ARMS},
-                difference=drawn.difference(PRIMARY_ARM, REFERENCE_ARM, "balanced_accuracy")[0],
-            )
-        )
-    return tuple(points)
-
-
-def _controls(
-    predictions: pd.DataFrame, primary: pd.DataFrame, *, config: UtilityConfig, rng: np.random.Generator
-) -> tuple[Control, ...]:
-    """Those that were trained. Permuted diagnoses fail above chance; a collapsed generator, where it were a gain.
-
-    The collapsed generator is judged by the rule of the verdict, beside the arms of the same seeds: better than the
-    reference and than duplicates.
-    """
-    found = []
-    permuted = predictions[predictions["control"] == "permuted_diagnoses"]
-    if len(permuted):
-        drawn = bootstrap(predictions=permuted, draws=config.bootstrap, rng=rng)
-        estimate = drawn.estimate(REFERENCE_ARM, "balanced_accuracy")
-        found.append(
-            Control(control="permuted_diagnoses", estimate=estimate, null=CHANCE, passed=estimate.low <= CHANCE)
-        )
-    collapsed = predictions[predictions["control"] == "collapsed_generator"]
-    if len(collapsed):
-        beside = primary["arm"].isin((REFERENCE_ARM, DUPLICATES_ARM)) & primary["seed"].isin(collapsed["seed"])
-        both = pd.concat([primary[beside], collapsed])
-        drawn = bootstrap(predictions=both, draws=config.bootstrap, rng=rng)
-        estimate = drawn.difference(PRIMARY_ARM, REFERENCE_ARM, "balanced_accuracy")[0]
-        passed = _verdict(drawn, PRIMARY_ARM, config) != "gain"
-        found.append(Control(control="collapsed_generator", estimate=estimate, null=0.0, passed=passed))
-    return tuple(found)
