@@ -28,6 +28,7 @@ from flows.summary import summarise
 from flows.watch import make_ruler, training_set
 from pipeline.compute import best_compute
 from pipeline.evidence import fidelity, memorisation, utility
+from pipeline.evidence.comparison import compare
 from pipeline.evidence.features import RandomFeatures, standardise
 from pipeline.evidence.shortcuts import audit
 from pipeline.export.gate import Screened, screen
@@ -380,18 +381,11 @@ def compare_task(root: Path) -> str:
         record = _record(run)
         folds = read_record(run.splits, Splits).folds
         predictions = pd.concat([pd.read_parquet(run.metric(f"predictions-{f.fold}.parquet")) for f in folds])
-        manifest = pd.read_parquet(run.manifest)
-        n_real = float(np.mean([_rows(manifest, f.train).sum() for f in folds]))
-        n_added = float(
-            np.mean([sum(len(read_synthetic(run.synthetic(f.fold, d))[0]) for d in DIAGNOSES) for f in folds])
-        )
         with progress.stage("Compare the arms"):
-            comparison = utility.compare(
+            comparison = compare(
                 predictions,
                 config=record.config.utility,
                 rng=np.random.default_rng(_seed(record.seed, "compare")),
-                n_real=n_real,
-                n_added=n_added,
             )
         write_table(run.metric("predictions.parquet"), predictions)
         write_record(path, comparison)
