@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.results import Estimate
@@ -83,7 +84,7 @@ def test_a_perfect_arm_is_not_perfect_for_certain():
 
 
 def test_false_gains_are_as_rare_as_the_level_says_though_slices_of_a_head_move_together():
-    n = 300
+    n = 120
     above, naive = 0, 0
     for i in range(n):
         rng = np.random.default_rng([7, i])
@@ -104,10 +105,113 @@ def test_a_known_large_gain_is_found_and_lies_in_its_interval():
     assert detectable < difference.estimate
 
 
-def test_detectable_effect_is_2_8_standard_errors():
-    found = drawn(study(np.random.default_rng(9), groups=80), draws=4000)
-    difference, detectable = found.difference("b", "a", "balanced_accuracy")
-    assert detectable == pytest.approx(2.8 * (difference.high - difference.low) / (2 * 1.96), rel=0.1)
+def test_detectable_effect_follows_the_interval():
+    for groups in (12, 80):
+        found = drawn(study(np.random.default_rng(9), groups=groups, slices=8), draws=2000)
+        spread = found.spread("b", "balanced_accuracy").minus(found.spread("a", "balanced_accuracy"))
+        sure = found.uncertainty(spread)
+        difference, detectable = found.difference("b", "a", "balanced_accuracy")
+        t = stats.t(sure.degrees_of_freedom)
+        assert difference.high - difference.estimate == pytest.approx(t.ppf(0.975) * sure.error)
+        assert detectable == pytest.approx((t.ppf(0.975) + t.ppf(0.8)) * sure.error)
+        assert detectable > 2.8 * sure.error
+
+
+def even_study(rng, *, groups=24, folds=3, seeds=2, model=0.0):
+    """A tumour and a no-tumour slice in every group, so that balanced accuracy is a mean over groups.
+
+    model: spread of what a model adds to each group's share right, shared by all groups of its fold.
+    """
+    group, tumour = np.repeat(np.arange(groups), 2), np.tile([True, False], groups)
+    tables = []
+    for arm in ("a", "b"):
+        for seed in range(seeds):
+            chance = 0.7 + rng.normal(0, model, folds)[group % folds]
+            right = rng.random(len(group)) < chance
+            p = np.where(right == tumour, 0.8, 0.2)
+            tables.append(table(arm, p, tumour, group, seed=seed, fold=group % folds))
+    return pd.concat(tables, ignore_index=True)
+
+
+def by_group(predictions):
+    """Difference in balanced accuracy, a row a fold and group and a column a seed."""
+    right = ((predictions["probability"] >= 0.5) == (predictions["diagnosis"] == TUMOUR)).astype(float)
+    shares = predictions.assign(right=right).pivot_table("right", ["fold", "group"], ["arm", "seed"])
+    return shares["b"] - shares["a"]
+
+
+def test_with_one_seed_and_even_groups_the_interval_is_that_of_a_paired_t_test():
+    predictions = even_study(np.random.default_rng(20), seeds=1)
+    found = drawn(predictions, draws=2000)
+    parts = by_group(predictions)[0].to_numpy()
+    spread = found.spread("b", "balanced_accuracy").minus(found.spread("a", "balanced_accuracy"))
+    variance = st.jackknife_variance(spread.left_out, groups=st.strata(found.study))
+    assert variance == pytest.approx(stats.sem(parts) ** 2, abs=1e-12)
+    want = stats.ttest_1samp(parts, 0).confidence_interval(0.95)
+    difference, _ = found.difference("b", "a", "balanced_accuracy")
+    assert difference.low <= want.low + 1e-12  # the bootstrap's error is taken where it is larger
+    assert difference.high - difference.low == pytest.approx(want.high - want.low, rel=0.06)
+    assert found.degrees_of_freedom == 23
+
+
+def test_the_noise_of_training_is_the_variance_component_of_the_crossed_design():
+    """Analysis of variance of each fold, groups by seeds: (mean square of seeds - of the rest) / groups."""
+    predictions = even_study(np.random.default_rng(21), seeds=4, model=0.2)
+    found = drawn(predictions)
+    spread = found.spread("b", "balanced_accuracy").minus(found.spread("a", "balanced_accuracy"))
+    training, over_seeds = st.training_variance(spread, found.study)
+    want = 0.0
+    for _, of_fold in by_group(predictions).groupby("fold"):
+        cells = of_fold.to_numpy()
+        n, seeds = cells.shape
+        rest = cells - cells.mean(1, keepdims=True) - cells.mean(0) + cells.mean()
+        seeds_square, rest_square = n * cells.mean(0).var(ddof=1), (rest**2).sum() / ((n - 1) * (seeds - 1))
+        want += (seeds_square - rest_square) / n / seeds * (n / 24) ** 2
+    assert training == pytest.approx(want, abs=1e-12)
+    assert 0 < training < over_seeds
+
+
+def test_the_noise_of_training_widens_the_interval_and_the_detectable_effect():
+    rng = np.random.default_rng(22)
+    steady, shaky = (drawn(even_study(rng, groups=90, seeds=3, model=m)) for m in (0.0, 0.25))
+    wider = []
+    for found in (steady, shaky):
+        spread = found.spread("b", "balanced_accuracy").minus(found.spread("a", "balanced_accuracy"))
+        only_groups = np.sqrt(st.jackknife_variance(spread.left_out, groups=st.strata(found.study)))
+        wider.append(found.uncertainty(spread).error / only_groups)
+    assert 1 <= wider[0] < 1.3
+    assert wider[1] > 2
+    assert steady.difference("b", "a", "auc")[1] < shaky.difference("b", "a", "auc")[1]
+
+
+def test_intervals_speak_of_the_method_though_every_training_has_its_luck():
+    """No method is better, but each model is luckier or not in all heads at once."""
+    n, left_out, by_groups_alone = 100, 0, 0
+    for i in range(n):
+        rng = np.random.default_rng([23, i])
+        found = drawn(even_study(rng, groups=60, folds=5, seeds=3, model=0.25), seed=i, draws=200)
+        difference, _ = found.difference("b", "a", "balanced_accuracy")
+        left_out += not difference.low <= 0 <= difference.high
+        spread = found.spread("b", "balanced_accuracy").minus(found.spread("a", "balanced_accuracy"))
+        only_groups = st.jackknife_variance(spread.left_out, groups=st.strata(found.study))
+        by_groups_alone += abs(spread.point) > 2 * np.sqrt(only_groups)
+    assert left_out / n < 0.05 + 3 * np.sqrt(0.05 * 0.95 / n)
+    assert by_groups_alone / n > 0.25
+
+
+def test_p_is_the_interval_inverted():
+    found = drawn(study(np.random.default_rng(24), gain=0.4))
+    for metric in st.METRICS:
+        difference, _ = found.difference("b", "a", metric)
+        assert (found.p("b", "a", metric) < 0.05) == (difference.low > 0 or difference.high < 0)
+    assert found.p("a", "a", "auc") == 1.0
+
+
+def test_an_interval_of_one_arm_stays_inside_its_range_and_is_longer_towards_the_middle():
+    found = drawn(study(np.random.default_rng(25), groups=16, gain=2.5)).estimate("b", "sensitivity")
+    assert found.estimate > 0.9
+    assert found.estimate - found.low > 1.2 * (found.high - found.estimate) > 0
+    assert found.high < 1
 
 
 def test_same_seed_same_numbers_and_order_of_rows_does_not_matter():

@@ -135,20 +135,27 @@ def jackknife_variance(left_out: Floats, *, groups: list[NDArray[np.int64]]) -> 
     return found
 
 
-def training_variance(spread: Spread, *, groups: list[NDArray[np.int64]]) -> tuple[float, float]:
+def training_variance(spread: Spread, study: Study) -> tuple[float, float]:
     """Variance of the figure that comes from training again, and the variance over seeds that it was read from.
 
-    Models and groups are crossed within a fold. The spread over seeds holds what all groups share, and luck on
-    single slices that the variance over groups holds already; the jackknife of each model's deviation measures the
-    second, which is taken off (variance components of a crossed design; Cameron, Gelbach and Miller 2011, Gallas
-    2006 for readers and cases). Never below 0; (0, 0) with one seed.
+    Models and groups are crossed within a fold. The spread over seeds holds what all groups share, and luck in
+    single groups that the variance over groups holds already; how each model's deviation moves from group to group
+    measures the second, which is taken off (variance components of a crossed design, as of readers and cases:
+    Gallas 2006). Never below 0; (0, 0) with one seed.
     """
     seeds = spread.models.shape[1]
     if seeds < 2:
         return 0.0, 0.0
     over_seeds = float(spread.models.var(axis=1, ddof=1).sum() / seeds)
     deviation = spread.models_left_out - spread.models_left_out.mean(axis=2, keepdims=True)
-    luck = float(jackknife_variance(deviation, groups=groups).sum() / (seeds * (seeds - 1)))
+    luck = 0.0
+    for members in strata(study):
+        inside = [(place, np.intersect1d(members, fold.groups)) for place, fold in enumerate(study.folds)]
+        freedom = sum(len(groups) - 1 for _, groups in inside if len(groups))
+        if freedom:  # of one group a fold, its luck and what all share cannot be told apart: none is taken off
+            parts = [deviation[groups, place] * (1 - 1 / len(members)) for place, groups in inside if len(groups)]
+            squares = sum(float(((part - part.mean(0)) ** 2).sum()) for part in parts)
+            luck += sum(len(part) for part in parts) * squares / freedom / (seeds * (seeds - 1))
     return max(0.0, over_seeds - luck), over_seeds
 
 
@@ -209,7 +216,7 @@ class Bootstrap:
         over_groups = max(
             float(spread.resampled.var(ddof=1)), float(jackknife_variance(spread.left_out, groups=groups))
         )
-        training, over_seeds = training_variance(spread, groups=groups)
+        training, over_seeds = training_variance(spread, self.study)
         total = over_groups + training
         freedom = float(self.degrees_of_freedom)
         if training > 0:
