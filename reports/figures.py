@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from io import StringIO
 from itertools import groupby
-from math import nan
+from math import log2, nan
 from typing import Final
 
 import matplotlib as mpl
@@ -21,11 +21,16 @@ from matplotlib.patches import Rectangle
 
 from data_contracts.results import (
     PRIMARY_ARM,
+    PRIMARY_RATIO,
     REFERENCE_ARM,
+    Arm,
     ArmScores,
     CurvePoint,
     Difference,
+    DosePoint,
+    Estimate,
     FidelityScores,
+    LearningPoint,
     TrainingRecord,
 )
 from reports.numbers import decimal, percent, percent_interval, points, points_interval
@@ -33,6 +38,7 @@ from reports.wording import (
     alarm_possible,
     arm_name,
     diagnosis_name,
+    dose_name,
     ended_at_alarm,
     n_compared,
     reference_name,
@@ -89,14 +95,21 @@ def differences(compared: Sequence[Difference]) -> str:
 
 
 def diversity(scores: FidelityScores) -> str:
-    """Precision, recall, density and coverage of synthetic (diamond) and held-out real slices (ring)."""
+    """Precision, recall, density and coverage of synthetic (diamond) and held-out real slices (ring).
+
+    Smaller, for what a bad set reaches: a few slices repeated (cross) and noise (plus).
+    """
     with _style():
-        figure = Figure(figsize=(WIDTH, 1.75), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 1.95), layout="constrained")
         axes = figure.subplots()
         names = ("precision", "recall", "density", "coverage")
         for row, name in enumerate(names):
             synthetic, real = getattr(scores.synthetic, name), getattr(scores.held_out_real, name)
             axes.plot((synthetic, real), (row, row), color=LINE, linewidth=3, zorder=1)
+            for bad, marker, said in ((scores.collapsed, "x", "a few repeated"), (scores.noise, "+", "noise")):
+                value, first = getattr(bad, name), row == 0
+                label = said if first else None
+                axes.plot(value, row, marker, color=MUTED, markersize=5, label=label, clip_on=False)
             axes.plot(
                 real,
                 row,
@@ -111,11 +124,79 @@ def diversity(scores: FidelityScores) -> str:
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlim(left=0, right=max(1.02, axes.get_xlim()[1]))
         axes.grid(axis="x", color=LINE, linewidth=0.6)
-        figure.legend(loc="outside upper left", ncols=2, handletextpad=0.2, borderaxespad=0)
+        figure.legend(loc="outside upper left", ncols=2, handletextpad=0.2, borderaxespad=0, reverse=True)
         return _svg(
             figure,
             f"Precision, recall, density and coverage of {slices_of(scores.diagnosis)}; the table has the numbers.",
         )
+
+
+def dose(tried: Sequence[DosePoint], *, margin: float) -> str:
+    """Difference made at each dose, with 95 % intervals; a diamond marks the dose fixed beforehand.
+
+    tried: at least one dose, each a positive ratio. margin: fraction, half the width of the shaded band of no
+    difference.
+    """
+    with _style():
+        figure, axes = _plot()
+        axes.axhspan(-100 * margin, 100 * margin, color=BAND, linewidth=0)
+        axes.axhline(0, color=INK, linewidth=1)
+        for point in tried:
+            decides = point.ratio == PRIMARY_RATIO
+            _upright(axes, log2(point.ratio), point.difference, "D" if decides else "o", ACCENT if decides else INK)
+        axes.set_xticks([log2(point.ratio) for point in tried], [f"{point.ratio:g}" for point in tried])
+        axes.margins(x=0.1)
+        axes.set_xlabel("synthetic slices a real one")
+        axes.set_ylabel("difference, points")
+        spoken = "; ".join(f"at {dose_name(point.ratio)} {points_interval(point.difference)}" for point in tried)
+        return _svg(figure, f"Difference made by synthetic slices at each dose, with 95 % intervals: {spoken}.")
+
+
+def learning(tried: Sequence[LearningPoint], *, known: bool) -> str:
+    """Balanced accuracy with (diamond) and without (square, dashed) synthetic slices over subjects learned from.
+
+    With 95 % intervals. tried: in order of share, at least one point.
+    """
+    with _style():
+        figure, axes = _plot()
+        aside = 0.01 * max(point.n_subjects for point in tried)  # apart, so that no interval hides the other
+        spoken = []
+        series: tuple[tuple[Arm, str, str, str], ...] = (
+            (REFERENCE_ARM, "s", INK, "--"),
+            (PRIMARY_ARM, "D", ACCENT, "-"),
+        )
+        for (arm, marker, colour, style), shift in zip(series, (-aside, aside), strict=True):
+            there = [(point, point.arms[arm]) for point in tried if arm in point.arms]
+            if not there:
+                continue
+            places = [point.n_subjects + shift for point, _ in there]
+            axes.plot(places, [100 * e.estimate for _, e in there], style, color=colour, linewidth=1.2)
+            for place, (_, estimate) in zip(places, there, strict=True):
+                _upright(axes, place, estimate, marker, colour)
+            axes.plot([], [], style, marker=marker, color=colour, label=arm_name(arm))
+            of = ", ".join(f"{percent(p.share, 0)} {percent_interval(estimate)}" for p, estimate in there)
+            spoken.append(f"{arm_name(arm)}: {of}")
+        axes.set_xticks([p.n_subjects for p in tried], [f"{p.n_subjects:,.0f}\n{100 * p.share:.0f} %" for p in tried])
+        axes.set_xlabel(f"{'subjects' if known else 'image groups'} learned from, a fold")
+        axes.set_ylabel("balanced accuracy, %")
+        figure.legend(loc="outside upper left", ncols=1, handletextpad=0.4, borderaxespad=0)
+        return _svg(
+            figure, f"Balanced accuracy by share of subjects learned from, 95 % intervals. {'; '.join(spoken)}."
+        )
+
+
+def _plot() -> tuple[Figure, Axes]:
+    """A figure of one panel with horizontal grid lines."""
+    figure = Figure(figsize=(WIDTH, 2.4), layout="constrained")
+    axes = figure.subplots()
+    axes.grid(axis="y", color=LINE, linewidth=0.6)
+    return figure, axes
+
+
+def _upright(axes: Axes, place: float, value: Estimate, marker: str, colour: str) -> None:
+    """An upright interval in per cent or percentage points, its estimate marked."""
+    axes.vlines(place, 100 * value.low, 100 * value.high, color=colour, linewidth=1.5)
+    axes.plot(place, 100 * value.estimate, marker, color=colour, markersize=6)
 
 
 def curves(record: TrainingRecord) -> str:

@@ -16,16 +16,16 @@ from data_contracts.results import (
     ShortcutScores,
     TrainingRecord,
 )
-from reports.numbers import count, percent, points, points_interval, slices, units
-from reports.wording import doubt, slices_of
+from reports.numbers import count, decimal, percent, plain_interval, points, points_interval, slices, units
+from reports.wording import beyond_limits, controls_count, doubt, primary_fidelity, slices_of
 
 Level = Literal["good", "caution", "problem", "unknown"]
 
 # Conventions of this report, not laws: they sort runs into three, and the numbers stand beside each light.
 REACH_GOOD, REACH_CAUTION = 0.8, 0.5  # synthetic recall or coverage over that of held-out real slices
-SPREAD_COLLAPSED = 0.5  # synthetic spread over that of held-out real slices
 COPIES_GOOD, COPIES_CAUTION = 0.01, 0.10  # near-copies in excess of what the rule says of held-out real slices
 TOO_CLOSE = 0.5  # median nearest distance over that of held-out real slices
+FEATURE_COPIES = 0.05  # copies in features, in excess of the share among held-out real slices
 SUBJECTS_GOOD, SUBJECTS_CAUTION = 50, 10  # of the rarer diagnosis
 
 
@@ -50,12 +50,25 @@ def lights(summary: RunSummary) -> tuple[Light, ...]:
 
 
 def utility_light(summary: RunSummary) -> Light:
-    """Good only where the verdict is a gain."""
+    """Good only where the verdict is a gain, a problem where a control did not come out null.
+
+    An external test where synthetic slices did harm leaves it a caution at best.
+    """
     known = summary.data.subjects_known
     why = f"{points_interval(summary.difference)}, {units(summary.difference.n_subjects, known=known)} tested."
     against = f"Against repeated copies of real slices: {points(summary.difference_to_duplicates.estimate)} points."
     level, word = _UTILITY[summary.verdict]
-    return Light("Utility", level, word, f"{why} {against}")
+    reasons = [why, against]
+    if summary.external is not None:
+        external = summary.external.difference
+        tested = units(external.n_subjects, known=known)
+        reasons.append(f"External test: {points_interval(external)}, {tested}.")
+        if external.high < 0 and level == "good":
+            level, word = "caution", "Not at another test"
+    if failed := controls_count(summary):
+        level, word = "problem", "Not to be believed"
+        reasons.insert(0, failed)
+    return Light("Utility", level, word, " ".join(reasons))
 
 
 _UTILITY: Final[dict[str, tuple[Level, str]]] = {
@@ -75,7 +88,7 @@ def reach(scores: FidelityScores) -> float | None:
 
 def diversity_light(fidelity: Sequence[FidelityScores], training: Sequence[TrainingRecord]) -> Light:
     """By the weakest diagnosis and fold, and no better than the collapse watch thinks of the worst training."""
-    measured = _measured_diversity(fidelity)
+    measured = _measured_diversity(primary_fidelity(fidelity))
     doubted = [record for record in training if doubt(record)]
     if not doubted:
         return measured
@@ -96,13 +109,14 @@ _DOUBTED: Final[dict[int, tuple[Level, str]]] = {  # by TrainingRecord.best_wron
 
 
 def _measured_diversity(fidelity: Sequence[FidelityScores]) -> Light:
-    """How much of the real variety the synthetic slices reach, in the weakest diagnosis and fold."""
+    """Whether modes were lost, and how much of the real variety is reached, in the weakest diagnosis and fold."""
+    if collapsed := [scores for scores in fidelity if scores.collapse.mode_collapse]:
+        return _collapsed(collapsed, len(fidelity))
     measured = [(ratio, scores) for scores in fidelity if (ratio := reach(scores)) is not None]
     if not measured:
         return Light("Diversity", "unknown", "Not measured", "No held-out real slices to compare with.")
     ratio, weakest = min(measured, key=lambda pair: pair[0])
     synthetic, real = weakest.synthetic, weakest.held_out_real
-    collapsed = any(s.synthetic.spread < SPREAD_COLLAPSED * s.held_out_real.spread for s in fidelity)
     level: Level = "good" if ratio >= REACH_GOOD else "caution" if ratio >= REACH_CAUTION else "problem"
     word = {"good": "As varied as real", "caution": "Less varied", "problem": "Much is missing"}[level]
     why = (
@@ -110,13 +124,31 @@ def _measured_diversity(fidelity: Sequence[FidelityScores]) -> Light:
         f"{percent(real.coverage, 0)} for held-out real, recall {percent(synthetic.recall, 0)} beside "
         f"{percent(real.recall, 0)}; n = {weakest.n:,} each."
     )
-    if collapsed:
-        return Light("Diversity", "problem", "Collapsed", f"The generator repeats itself. {why}")
+    if poorer := next((scores for scores in fidelity if beyond_limits(scores)), None):
+        why += f" {slices_of(poorer.diagnosis).capitalize()}, fold {poorer.fold}: {beyond_limits(poorer)}."
+        if level == "good":
+            level, word = "caution", "Less varied"
     return Light("Diversity", level, word, why)
 
 
+def _collapsed(collapsed: Sequence[FidelityScores], n: int) -> Light:
+    """The first of the sets, of n, whose verdict is a mode collapse, with its reasons."""
+    first = collapsed[0]
+    reasons = beyond_limits(first) or "its measures together"
+    others = f" So did {len(collapsed) - 1:,} more of {n:,} sets." if len(collapsed) > 1 else ""
+    why = (
+        f"The generator of {slices_of(first.diagnosis)} lost modes (fold {first.fold}): {reasons}; "
+        f"n = {first.collapse.n:,}.{others}"
+    )
+    return Light("Diversity", "problem", "Collapsed", why)
+
+
 def copies_light(memorisation: Sequence[MemorisationScores]) -> Light:
-    """By the worst diagnosis and fold: near-copies generated, in excess of the share the rule finds in real slices."""
+    """By the worst diagnosis and fold: near-copies generated, in excess of the share the rule finds in real slices.
+
+    At best a caution where the median is much nearer, where there are copies in features, or where a membership attack
+    tells who was in the training part.
+    """
     measured = [scores for scores in memorisation if scores.n_generated > 0]
     if not measured:
         return Light("Copies of patients", "unknown", "Not measured", "No synthetic slices were screened.")
@@ -125,7 +157,9 @@ def copies_light(memorisation: Sequence[MemorisationScores]) -> Light:
         "good" if _excess(worst) <= COPIES_GOOD else "caution" if _excess(worst) <= COPIES_CAUTION else "problem"
     )
     near = any(s.median_distance_synthetic < TOO_CLOSE * s.median_distance_held_out_real for s in measured)
-    if near and level == "good":
+    in_features = max((excess for s in measured if (excess := _feature_excess(s)) is not None), default=0.0)
+    told = [s.membership_auc for s in measured if s.membership_auc is not None and s.membership_auc.low > 0.5]
+    if (near or told or in_features > FEATURE_COPIES) and level == "good":
         level = "caution"
     word = {"good": "No sign of copying", "caution": "Some copying", "problem": "Copies its patients"}[level]
     refused, generated = sum(s.n_near_copies for s in measured), sum(s.n_generated for s in measured)
@@ -135,7 +169,22 @@ def copies_light(memorisation: Sequence[MemorisationScores]) -> Light:
         f"the same rule {percent(worst.held_out_real_near_copy_share)}."
     )
     closer = " Synthetic slices lie much nearer to training slices than held-out real ones do." if near else ""
+    if in_features > FEATURE_COPIES:
+        closer += (
+            f" In features, copies are {decimal(100 * in_features, 1)} points more frequent than among held-out real."
+        )
+    if told:
+        auc = max(told, key=lambda value: value.estimate)
+        closer += f" Who was in the training part can be told from them: AUC {plain_interval(auc)}, 0.5 is guessing."
     return Light("Copies of patients", level, word, why + closer)
+
+
+_FEATURE_POINTS: Final = f"{100 * FEATURE_COPIES:.0f} points"
+
+
+def _feature_excess(scores: MemorisationScores) -> float | None:
+    share, real = scores.feature_copy_share, scores.held_out_real_feature_copy_share
+    return None if share is None or real is None else share - real
 
 
 def _excess(scores: MemorisationScores) -> float:
@@ -169,15 +218,20 @@ def rules() -> tuple[str, ...]:
     """How each light is set, from the constants above: a reader can disagree with a limit only where it is named."""
     return (
         "Utility is good where the verdict is a gain, a problem where it is harm, and a caution otherwise.",
-        "Diversity takes recall and coverage of the weakest diagnosis over those of held-out real slices.",
+        "Utility is a problem whatever the verdict where a control did not come out null.",
+        "Utility is at best a caution where the whole interval of an external test lies below zero.",
+        "Diversity is a problem where a mode collapse is found: limits from subsets of real slices, not from here.",
+        "Diversity is at best a caution where any measure is beyond such a limit.",
+        "Diversity otherwise takes recall and coverage of the weakest diagnosis over those of held-out real slices.",
         f"Diversity is good from {REACH_GOOD}, a caution from {REACH_CAUTION}, a problem below.",
-        f"Diversity is a problem, too, where the spread is under {SPREAD_COLLAPSED} of that of held-out real slices.",
         "Diversity is at best a caution where the collapse watch stopped a training, or found the kept generator poor.",
         "Diversity is a problem, too, where the watch found the kept generator at fault.",
         "Diversity is no better for a collapse watch that raised no alarm.",
         "Copies takes the share of near-copies among generated slices, less that among held-out real slices.",
         f"Copies is good up to {percent(COPIES_GOOD, 0)}, a caution to {percent(COPIES_CAUTION, 0)}, else a problem.",
         f"Copies is at best a caution where the median distance is under {TOO_CLOSE} of that of held-out real slices.",
+        "Copies is at best a caution where a membership attack does better than guessing, by its whole interval.",
+        f"Copies is at best a caution where copies in features exceed those of held-out real by {_FEATURE_POINTS}.",
         "Data quality takes the number of subjects of the rarer diagnosis.",
         f"Data quality is good from {SUBJECTS_GOOD}, a caution from {SUBJECTS_CAUTION}, a problem below.",
         "Data quality is at best a caution where subjects are unknown, or the edge of the images tells the diagnosis.",

@@ -17,11 +17,20 @@ def limits(summary: RunSummary) -> tuple[str, ...]:
         f"The test rests on {tested}. {smallest_difference(difference)}",
         f"Slices were reduced to {size}: small lesions and fine texture are lost.",
         "Each slice was judged alone, not as part of its scan.",
-        "Training and test scans come from the same source: how the set does at another hospital is not known.",
+        _source(summary),
         _labels(data),
         "For research only: not a medical device, not for the diagnosis of any person.",
     )
     return tuple(text for text in found if text)
+
+
+def _source(summary: RunSummary) -> str:
+    if summary.external is None:
+        return "Training and test scans come from the same source: how the set does at another hospital is not known."
+    return (
+        "Training and test scans come from the same source, the external test apart: it is one set, and how the "
+        "synthetic slices do elsewhere is not known."
+    )
 
 
 def _labels(data: DataFlow) -> str:

@@ -1,8 +1,9 @@
 """How a number is written: with its sign, its digits and its unit, the same everywhere on the page."""
 
+from math import floor, log10
 from typing import Final
 
-from data_contracts.results import Difference, Estimate
+from data_contracts.results import Estimate
 
 NBSP: Final = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 MINUS: Final = "\N{MINUS SIGN}"
@@ -12,6 +13,17 @@ def decimal(value: float, digits: int) -> str:
     """`value` with `digits` decimals, a true minus sign, and no sign where it rounds to zero."""
     text = f"{abs(value):.{digits}f}"
     return MINUS + text if value < 0 and float(text) != 0 else text
+
+
+def significant(value: float) -> str:
+    """`value` with three significant digits, six decimals at most: 12.3, 0.0123; for measures without a usual size."""
+    digits = 2 - floor(log10(abs(value))) if value else 2
+    return decimal(value, min(6, max(0, digits)))
+
+
+def probability(p: float) -> str:
+    """A p value: `p = 0.013`, and `p < 0.001` where it is smaller."""
+    return f"p{NBSP}<{NBSP}0.001" if p < 0.001 else f"p{NBSP}={NBSP}{p:.3f}"
 
 
 def signed(value: float, digits: int) -> str:
@@ -40,10 +52,16 @@ def points(share: float) -> str:
     return signed(100 * share, 1)
 
 
-def points_interval(difference: Difference) -> str:
+def points_interval(difference: Estimate) -> str:
     """A difference with unit and 95 % interval: `+2.1 points (+0.4 to +3.8)`."""
     interval = _brackets(points(difference.low), points(difference.high))
     return f"{points(difference.estimate)}{NBSP}points {interval}"
+
+
+def signed_interval(difference: Estimate) -> str:
+    """A difference without unit, with its 95 % interval: `+0.021 (+0.004 to +0.038)`."""
+    interval = _brackets(signed(difference.low, 3), signed(difference.high, 3))
+    return f"{signed(difference.estimate, 3)} {interval}"
 
 
 def count_interval(n: int, low: int, high: int) -> str:

@@ -12,10 +12,17 @@ from typing import Final, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from data_contracts.results import FidelityScores, MemorisationScores, Picture, RunSummary, TrainingRecord
+from data_contracts.results import (
+    DiscriminatorScores,
+    FidelityScores,
+    MemorisationScores,
+    Picture,
+    RunSummary,
+    TrainingRecord,
+)
 from reports import figures, lights, limits, numbers, tables, wording
 
-OfFold = TypeVar("OfFold", Picture, FidelityScores, MemorisationScores, TrainingRecord)
+OfFold = TypeVar("OfFold", Picture, FidelityScores, MemorisationScores, TrainingRecord, DiscriminatorScores)
 
 KINDS: Final = {b"\x89PNG\r\n\x1a\n": "image/png", b"GIF89a": "image/gif", b"GIF87a": "image/gif"}  # by signature
 # bytes on the whole page; base64 makes 4/3 of them, so that the page stays under 4.5 MB
@@ -46,6 +53,7 @@ def render(*, summary: RunSummary, run_root: Path) -> str:
         lights=lights.lights(summary),
         limits=limits.limits(summary),
         light_rules=lights.rules(),
+        primary=wording.primary_fidelity(summary.fidelity),
         shown=embed(pictures=first_fold(summary.pictures), run_root=run_root),
         first_fold=first_fold,
         several_folds=summary.data.folds_evaluated > 1,

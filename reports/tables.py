@@ -1,20 +1,58 @@
 """The tables of the report: pure functions from records to rows of text, every number with its unit and its n."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from data_contracts.results import (
+    ARMS,
+    PRIMARY_RATIO,
     ArmScores,
+    CollapseVerdict,
+    Control,
     DataFlow,
     Difference,
+    DiscriminatorScores,
+    DosePoint,
+    Estimate,
     FidelityScores,
+    LearningPoint,
     MemorisationScores,
-    MetricSet,
+    SetScores,
     ShortcutScores,
+    Statistics,
     TrainingRecord,
 )
-from reports.numbers import count, decimal, percent, percent_interval, plain_interval, points, slices, units
-from reports.wording import PerThousand, alarm_possible, arm_name, diagnosis_name, looks, rule_name
+from reports.numbers import (
+    NBSP,
+    count,
+    decimal,
+    percent,
+    percent_interval,
+    plain_interval,
+    points,
+    points_interval,
+    probability,
+    significant,
+    slices,
+    units,
+)
+from reports.wording import (
+    CONTROL_NAMES,
+    PerThousand,
+    alarm_possible,
+    arm_name,
+    collapsed_side,
+    control_null,
+    control_value,
+    diagnosis_name,
+    looks,
+    metric_name,
+    reason_values,
+    references,
+    rule_name,
+    secondary_difference,
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +93,113 @@ def arms_table(arms: Sequence[ArmScores], difference: Difference, *, known: bool
     return Table(f"Every arm on the same real test slices: mean and 95 % interval; {n}.", columns, rows)
 
 
+def further_table(arms: Sequence[ArmScores], statistics: Statistics | None) -> Table | None:
+    """The further measures that any arm has, a column each; None where no arm has one."""
+    at, prevalence = (
+        ("fixed", "stated prevalence")
+        if statistics is None
+        else (percent(statistics.at_specificity, 0), f"prevalence {percent(statistics.prevalence, 0)}")
+    )
+    possible = {
+        f"Sensitivity at {at} specificity": ("sensitivity_at_specificity", percent_interval),
+        f"PPV at {prevalence}": ("ppv", percent_interval),
+        f"NPV at {prevalence}": ("npv", percent_interval),
+        "Brier score": ("brier", plain_interval),
+        "Calibration error": ("calibration_error", plain_interval),
+    }
+    measured = {
+        column: [(getattr(arm, name), written) for arm in arms]
+        for column, (name, written) in possible.items()
+        if any(getattr(arm, name) is not None for arm in arms)
+    }
+    if not measured:
+        return None
+    rows = tuple(
+        (arm_name(arm.arm), *(_or_dash(*cells[i]) for cells in measured.values())) for i, arm in enumerate(arms)
+    )
+    caption = (
+        "Further measures of the same arms, mean and 95 % interval. Brier score and calibration error: better low; "
+        "a Brier score of 0.25 says nothing."
+    )
+    return Table(caption, ("Arm", *measured), rows)
+
+
+def _or_dash(value: Estimate | None, written: Callable[[Estimate], str]) -> str:
+    return "–" if value is None else written(value)
+
+
+def controls_table(controls: Sequence[Control]) -> Table:
+    """What had to come out null, and whether it did."""
+    rows = tuple(
+        (CONTROL_NAMES[c.control], control_value(c), control_null(c), "passed" if c.passed else "NOT passed")
+        for c in controls
+    )
+    columns = ("Control", "Measured, 95 % interval", "Must come out as", "Result")
+    return Table("Controls: what must come out null, or the figures are not to be believed.", columns, rows)
+
+
+def statistics_table(statistics: Statistics, difference: Difference) -> Table:
+    """The primary difference asked in other ways."""
+    margin = f"{decimal(100 * difference.equivalence_margin, 1)} points"
+    rows = [("Sign flips of whole groups, two-sided", probability(statistics.sign_flip_p))]
+    if statistics.nadeau_bengio_p is not None:
+        rows.append(("Corrected t-test over folds and runs, two-sided", probability(statistics.nadeau_bengio_p)))
+    if statistics.belief is not None:
+        rows += [
+            (f"Belief in a gain of more than {margin}", percent(statistics.belief.better, 0)),
+            (f"Belief in a difference within ±{margin}", percent(statistics.belief.equivalent, 0)),
+            (f"Belief in a loss of more than {margin}", percent(statistics.belief.worse, 0)),
+        ]
+    return Table("Other ways to ask for the first difference. They do not decide.", ("Asked by", "Answer"), tuple(rows))
+
+
+def secondaries_table(statistics: Statistics) -> Table:
+    """Further measures, with synthetic slices minus without, and their p values."""
+    rows = tuple(
+        (
+            metric_name(s.metric, statistics),
+            secondary_difference(s.metric, s.difference),
+            probability(s.p),
+            probability(s.p_holm),
+        )
+        for s in statistics.secondaries
+    )
+    columns = ("Measure", "Difference, 95 % interval", "By itself", f"Corrected for {len(rows)} (Holm)")
+    return Table("Further measures, with synthetic slices minus without. They do not decide.", columns, rows)
+
+
+def dose_table(dose: Sequence[DosePoint]) -> Table:
+    """Accuracy and difference at each dose."""
+    rows = tuple(
+        (
+            f"{point.ratio:g}{' (decides)' if point.ratio == PRIMARY_RATIO else ''}",
+            slices(point.n_added),
+            percent_interval(point.balanced_accuracy),
+            points_interval(point.difference),
+        )
+        for point in dose
+    )
+    columns = ("Synthetic slices a real one", "Added, a fold", "Balanced accuracy", "Difference to none added")
+    return Table("How much was added: mean and 95 % interval on the same real test slices.", columns, rows)
+
+
+def learning_table(learning: Sequence[LearningPoint], *, known: bool) -> Table:
+    """Balanced accuracy of the arms by the share of subjects that everything learned from."""
+    arms = [arm for arm in ARMS if any(arm in point.arms for point in learning)]
+    rows = tuple(
+        (
+            percent(point.share, 0),
+            f"{point.n_subjects:,.0f}",
+            *("–" if arm not in point.arms else percent_interval(point.arms[arm]) for arm in arms),
+            points_interval(point.difference),
+        )
+        for point in learning
+    )
+    unit = "Subjects" if known else "Image groups"
+    columns = ("Share learned from", f"{unit}, a fold", *(arm_name(arm) for arm in arms), "Difference made")
+    return Table("Learned from fewer: balanced accuracy on the same real test slices.", columns, rows)
+
+
 def differences_table(compared: Sequence[Difference], *, known: bool) -> Table:
     """The differences that decide, with what the study could have seen."""
     rows = tuple(
@@ -73,36 +218,100 @@ def differences_table(compared: Sequence[Difference], *, known: bool) -> Table:
 
 
 def fidelity_table(fidelity: Sequence[FidelityScores]) -> Table:
-    """Synthetic and held-out real slices, judged alike, a row each."""
+    """How near to the training slices: synthetic slices and their references of the same n, a row each."""
     rows = tuple(
-        row
-        for scores in fidelity
-        for row in (
-            _metric_row(scores, "synthetic", scores.synthetic),
-            _metric_row(scores, "held-out real", scores.held_out_real),
+        (
+            *_of(scores, origin),
+            percent(metrics.precision, 0),
+            percent(metrics.recall, 0),
+            decimal(metrics.density, 2),
+            percent(metrics.coverage, 0),
+            f"{decimal(metrics.kid, 4)} ± {decimal(metrics.kid_standard_error, 4)}",
+            significant(metrics.frechet),
+            percent(metrics.different_bins, 0),
         )
+        for scores in fidelity
+        for origin, metrics in _sets(scores)
     )
-    columns = ("Slices", "Fold", "n", "Precision", "Recall", "Density", "Coverage", "KID", "Spread")
+    columns = (
+        "Slices", "Fold", "Features", "n", "Precision", "Recall", "Density", "Coverage", "KID", "Frechet distance",
+        "Bins that differ",
+    )  # fmt: skip
     k = sorted({scores.k for scores in fidelity})
     caption = (
-        "Synthetic and held-out real slices against the same real training slices. KID ± standard error, lower is "
-        f"nearer; density and spread are 1 where as in training; k = {', '.join(map(str, k))} neighbours."
+        "Likeness to the same real training slices. KID ± standard error and Frechet distance: lower is nearer; "
+        f"density is 1 where as in training; k = {', '.join(map(str, k))} neighbours."
     )
     return Table(caption, columns, rows)
 
 
-def _metric_row(scores: FidelityScores, origin: str, metrics: MetricSet) -> tuple[str, ...]:
-    return (
-        f"{diagnosis_name(scores.diagnosis)}, {origin}",
-        str(scores.fold),
-        f"{scores.n:,}",
-        percent(metrics.precision, 0),
-        percent(metrics.recall, 0),
-        decimal(metrics.density, 2),
-        percent(metrics.coverage, 0),
-        f"{decimal(metrics.kid, 4)} ± {decimal(metrics.kid_standard_error, 4)}",
-        decimal(metrics.spread, 2),
+def variety_table(fidelity: Sequence[FidelityScores]) -> Table:
+    """How varied within themselves: synthetic slices and their references of the same n, a row each."""
+    rows = tuple(
+        (
+            *_of(scores, origin),
+            decimal(metrics.vendi, 1),
+            decimal(metrics.spread, 2),
+            "–" if metrics.dissimilarity is None else decimal(metrics.dissimilarity, 3),
+            percent(metrics.duplicate_share),
+            "–" if metrics.support is None else f"{metrics.support:,.0f}",
+        )
+        for scores in fidelity
+        for origin, metrics in _sets(scores)
     )
+    columns = (
+        "Slices", "Fold", "Features", "n", "As varied as so many different (Vendi)", "Spread", "Dissimilarity of two",
+        "All but repeat another", "Different slices it may know",
+    )  # fmt: skip
+    return Table("Variety within each set; all are better high, but for repeats.", columns, rows)
+
+
+MEASURE_COLUMNS: Final = {
+    "coverage": "Coverage",
+    "recall": "Recall",
+    "vendi": "Vendi",
+    "spread": "Spread",
+    "duplicate_share": "All but repeat another",
+    "dissimilarity": "Dissimilarity of two",
+}
+
+
+def collapse_table(fidelity: Sequence[FidelityScores]) -> Table:
+    """Each measure of diversity beside the limit that subsets of real slices set for it, a row a set."""
+    measures = [m for m in MEASURE_COLUMNS if any(r.measure == m for s in fidelity for r in s.collapse.reasons)]
+    rows = tuple(
+        (
+            diagnosis_name(scores.diagnosis),
+            str(scores.fold),
+            scores.extractor,
+            f"{scores.collapse.n:,}",
+            "mode collapse" if scores.collapse.mode_collapse else "none found",
+            *(_beside_limit(scores.collapse, measure) for measure in measures),
+        )
+        for scores in fidelity
+    )
+    columns = ("Synthetic slices", "Fold", "Features", "n", "Mode collapse", *(MEASURE_COLUMNS[m] for m in measures))
+    caption = (
+        "Mode collapse. In brackets, from subsets of as many real slices: on which side of its limit a measure speaks "
+        "of a collapse, and what they reach (median)."
+    )
+    return Table(caption, columns, rows)
+
+
+def _beside_limit(verdict: CollapseVerdict, measure: str) -> str:
+    reason = next((reason for reason in verdict.reasons if reason.measure == measure), None)
+    if reason is None:
+        return "–"
+    value, limit, real = reason_values(reason)
+    return f"{value}{', beyond' if reason.beyond else ''} ({collapsed_side(reason)}{NBSP}{limit}; real{NBSP}{real})"
+
+
+def _sets(scores: FidelityScores) -> tuple[tuple[str, SetScores], ...]:
+    return (("synthetic", scores.synthetic), *references(scores))
+
+
+def _of(scores: FidelityScores, origin: str) -> tuple[str, ...]:
+    return f"{diagnosis_name(scores.diagnosis)}, {origin}", str(scores.fold), scores.extractor, f"{scores.n:,}"
 
 
 def memorisation_table(memorisation: Sequence[MemorisationScores]) -> Table:
@@ -132,6 +341,63 @@ def memorisation_table(memorisation: Sequence[MemorisationScores]) -> Table:
         "1 is no nearer to one patient than to the next."
     )
     return Table(caption, columns, rows)
+
+
+def traces_table(memorisation: Sequence[MemorisationScores]) -> Table | None:
+    """Copies that pixels alone do not show, beside held-out real slices; None where nothing of it was measured."""
+    cells = [
+        (
+            "–" if scores.n_moved_copies is None else f"{scores.n_moved_copies:,} of {scores.n_near_copies:,}",
+            *_shares(scores.feature_copy_share, scores.held_out_real_feature_copy_share, digits=1),
+            *_shares(scores.authenticity, scores.held_out_real_authenticity, digits=0),
+            _or_dash(scores.membership_auc, plain_interval),
+        )
+        for scores in memorisation
+    ]
+    if all(cell == "–" for row in cells for cell in row):
+        return None
+    rows = tuple(
+        (
+            diagnosis_name(scores.diagnosis),
+            str(scores.fold),
+            scores.extractor or "–",
+            f"{scores.n_generated:,} and {scores.n_held_out_real:,}",
+            *row,
+        )
+        for scores, row in zip(memorisation, cells, strict=True)
+    )
+    columns = (
+        "Slices", "Fold", "Features", "n, synthetic and held-out real", "Near-copies found only by moving",
+        "Copies in features, synthetic", "held-out real", "Authentic, synthetic", "held-out real",
+        "Membership attack, AUC",
+    )  # fmt: skip
+    return Table("Copies that pixels alone do not show, before the screen.", columns, rows)
+
+
+def _shares(share: float | None, real: float | None, *, digits: int) -> tuple[str, str]:
+    first, second = ("–" if value is None else percent(value, digits) for value in (share, real))
+    return first, second
+
+
+def discriminators_table(discriminators: Sequence[DiscriminatorScores]) -> Table:
+    """What the discriminator of each kept generator could tell."""
+    rows = tuple(
+        (
+            diagnosis_name(scores.diagnosis),
+            str(scores.fold),
+            {"held_out_real": "held out from it", "training": "learned from"}[scores.on],
+            percent(scores.error_rate),
+            percent(scores.accuracy),
+            percent(scores.sensitivity),
+            percent(scores.specificity),
+        )
+        for scores in discriminators
+    )
+    columns = (
+        "Discriminator of", "Fold", "Real slices", "Error rate", "Accuracy", "Sensitivity (synthetic called so)",
+        "Specificity (real called so)",
+    )  # fmt: skip
+    return Table("What the discriminator of each kept generator could tell; 50 % is a draw.", columns, rows)
 
 
 def training_table(training: Sequence[TrainingRecord], *, known: bool) -> Table:

@@ -6,27 +6,54 @@ percentage points go out.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.results import (
     PRIMARY_ARM,
+    PRIMARY_EXTRACTOR,
+    PRIMARY_RATIO,
     REFERENCE_ARM,
     AlarmReason,
     ArmScores,
+    CollapseReason,
+    Control,
     CurvePoint,
     DataFlow,
     Difference,
+    DiscriminatorScores,
+    DosePoint,
     Estimate,
+    ExternalTest,
     FidelityScores,
+    LearningPoint,
     MemorisationScores,
     MetricSet,
     Picture,
     RunSummary,
+    SecondaryMetric,
+    SetScores,
     ShortcutScores,
+    Statistics,
     TrainingRecord,
+    Verdict,
 )
-from reports.numbers import NBSP, count, count_interval, decimal, percent, points, slices, units
+from reports.numbers import (
+    NBSP,
+    count,
+    count_interval,
+    decimal,
+    percent,
+    percent_interval,
+    plain_interval,
+    points,
+    points_interval,
+    probability,
+    signed_interval,
+    significant,
+    slices,
+    units,
+)
 
 ARM_NAMES: Final = {
     "real": "Real",
@@ -76,8 +103,24 @@ def find_arm(arms: Sequence[ArmScores], name: str) -> ArmScores | None:
 # --- the verdict ---
 
 
+VERDICT_NAMES: Final[dict[Verdict, str]] = {
+    "gain": "Gain",
+    "equivalent": "No difference",
+    "harm": "Harm",
+    "insufficient_evidence": "Insufficient evidence",
+}
+
+
+def verdict_name(summary: RunSummary) -> str:
+    """The verdict in a word or two, and that it is not to be believed where a control says so."""
+    name = VERDICT_NAMES[summary.verdict]
+    return f"{name}, not to be believed" if failed_controls(summary) else name
+
+
 def headline(summary: RunSummary) -> str:
-    """The verdict as one plain sentence."""
+    """The verdict as one plain sentence; where a control did not come out null, that instead."""
+    if failed_controls(summary):
+        return "This study is not to be believed: it finds something where there is nothing to find."
     return {
         "gain": "Adding synthetic slices helped: the classifier became more accurate on real scans.",
         "equivalent": "Adding synthetic slices did not help and did not harm: it made no difference that matters.",
@@ -93,7 +136,9 @@ def _headline_unsure(summary: RunSummary) -> str:
 
 
 def advice(summary: RunSummary) -> str:
-    """What the verdict means for the use of the synthetic set."""
+    """What the verdict means for the use of the synthetic set, or why it means nothing."""
+    if failed_controls(summary):
+        return f"{disbelief(summary)} Neither the verdict nor any accuracy on this page can be relied on."
     return {
         "gain": _advice_gain(summary.difference_to_duplicates),
         "equivalent": "There is no reason in this result to add the synthetic set to training.",
@@ -194,7 +239,7 @@ def _missed_interval(right: Estimate) -> str:
 
 
 def per_thousand_note(summary: RunSummary) -> str:
-    """What the counts per 1,000 rest on, and how far to trust their change."""
+    """What the counts per 1,000 rest on, and how far to trust their change: not at all where a control failed."""
     difference = summary.difference
     tested = f"{slices(difference.n_slices)} of {units(difference.n_subjects, known=summary.data.subjects_known)}"
     limit = {
@@ -203,7 +248,232 @@ def per_thousand_note(summary: RunSummary) -> str:
         "harm": "The changes are best estimates; the interval of the loss says how sure they are.",
         "insufficient_evidence": "The changes may be chance alone.",
     }[summary.verdict]
+    if failed_controls(summary):
+        limit = "These counts are not to be believed either."
     return f"Each scan read as one slice; expected from {tested}, 95{NBSP}% interval in brackets. {limit}"
+
+
+# --- controls ---
+
+CONTROL_NAMES: Final = {
+    "permuted_diagnoses": "Diagnoses dealt anew among the training groups",
+    "collapsed_generator": "Three synthetic slices of each diagnosis, repeated",
+}
+
+
+def failed_controls(summary: RunSummary) -> tuple[Control, ...]:
+    """The controls that had to come out null and did not."""
+    return tuple(control for control in summary.controls if not control.passed)
+
+
+def control_value(control: Control) -> str:
+    """What a control measured, with its interval and unit."""
+    in_points = control.control == "collapsed_generator"
+    return points_interval(control.estimate) if in_points else percent_interval(control.estimate)
+
+
+def control_null(control: Control) -> str:
+    """What a control must come out as."""
+    if control.control == "collapsed_generator":
+        return f"no gain over {points(control.null)}{NBSP}points"
+    return f"{percent(control.null, 0)}, as by guessing"
+
+
+def disbelief(summary: RunSummary) -> str:
+    """Why the figures of the study are not to be believed, control by control; empty where no control failed."""
+    reasons = [
+        {
+            "permuted_diagnoses": "a classifier that learned diagnoses dealt anew at random did not do as guessing "
+            f"does: its balanced accuracy is {control_value(control)}, where {percent(control.null, 0)} is guessing",
+            "collapsed_generator": "three synthetic slices of each diagnosis, repeated, came out as a gain, although "
+            f"they show next to nothing new: {control_value(control)} against {arm_name(REFERENCE_ARM).lower()}",
+        }[control.control]
+        for control in failed_controls(summary)
+    ]
+    if not reasons:
+        return ""
+    return f"The figures of this study are not to be believed, because {', and because '.join(reasons)}."
+
+
+def controls_count(summary: RunSummary) -> str:
+    """How many controls did not come out null, where any did not: for a place where the reasons stand elsewhere."""
+    failed, n = len(failed_controls(summary)), len(summary.controls)
+    return f"{failed} of {count(n, 'control', 'controls')} did not come out null." if failed else ""
+
+
+def controls_reading(summary: RunSummary) -> str:
+    """Whether the controls came out null; what that is worth."""
+    if failed_controls(summary):
+        return disbelief(summary)
+    n = len(summary.controls)
+    these = "The control that must come out null did" if n == 1 else f"The {n} controls that must come out null did"
+    return f"{these}: no fault of the method was found; a fault smaller than the intervals would not show."
+
+
+# --- other ways to ask ---
+
+LOWER_IS_BETTER: Final[frozenset[SecondaryMetric]] = frozenset({"brier"})
+SIGNIFICANT: Final = 0.05
+
+
+def metric_name(metric: SecondaryMetric, statistics: Statistics) -> str:
+    """A secondary measure as the page calls it, with the specificity that it is taken at."""
+    return {
+        "accuracy": "accuracy",
+        "auc": "AUC",
+        "sensitivity": "sensitivity",
+        "specificity": "specificity",
+        "sensitivity_at_specificity": f"sensitivity at {percent(statistics.at_specificity, 0)} specificity",
+        "brier": "Brier score (lower is better)",
+    }[metric]
+
+
+def secondary_difference(metric: SecondaryMetric, difference: Estimate) -> str:
+    """A difference in a secondary measure: in percentage points of shares, without unit of AUC and Brier score."""
+    return signed_interval(difference) if metric in ("auc", "brier") else points_interval(difference)
+
+
+def statistics_reading(statistics: Statistics, difference: Difference) -> str:
+    """The primary difference asked in other ways, whether they agree with its interval, and that none decides."""
+    p_values = [("sign flips of whole groups", statistics.sign_flip_p)]
+    if statistics.nadeau_bengio_p is not None:
+        p_values.append(("a corrected t-test over folds and runs", statistics.nadeau_bengio_p))
+    asked = ", ".join(f"{name} {probability(p)}" for name, p in p_values)
+    beyond = difference.low > 0 or difference.high < 0
+    alike = all((p < SIGNIFICANT) == beyond for _, p in p_values)
+    agree = (
+        "in line with the interval" if alike else "not all in line with the interval, so take the difference with care"
+    )
+    return (
+        "Nothing here decides; the verdict follows from the two differences above alone. "
+        f"Asked in other ways: {asked}; {agree}."
+    )
+
+
+def belief_reading(statistics: Statistics, difference: Difference) -> str:
+    """How probable a true gain, no difference and a loss are, by the Bayesian test; empty where it was not made."""
+    belief = statistics.belief
+    if belief is None:
+        return ""
+    margin = f"{decimal(100 * difference.equivalence_margin, 1)} points"
+    return (
+        f"Given these runs, a true gain of more than {margin} has {percent(belief.better, 0)} of the belief, no "
+        f"difference that matters {percent(belief.equivalent, 0)}, a loss of more than {margin} "
+        f"{percent(belief.worse, 0)} (correlated Bayesian t-test)."
+    )
+
+
+def secondaries_reading(statistics: Statistics) -> str:
+    """Which of the secondary measures differ after Holm's correction, and which way; empty where there are none."""
+    tested = statistics.secondaries
+    if not tested:
+        return ""
+    n = count(len(tested), "further measure", "further measures")
+    changed = [
+        f"{metric_name(s.metric, statistics).removesuffix(' (lower is better)')} {_way(s.metric, s.difference)}"
+        for s in tested
+        if s.p_holm < SIGNIFICANT
+    ]
+    if not changed:
+        return f"Of {n}, not one differs by more than chance gives, corrected for asking {len(tested)} times (Holm)."
+    return f"Of {n}, corrected for asking {len(tested)} times (Holm), {_differ(len(changed))}: {', '.join(changed)}."
+
+
+def _differ(n: int) -> str:
+    return f"{n} {'differs' if n == 1 else 'differ'}"
+
+
+def _way(metric: SecondaryMetric, difference: Estimate) -> str:
+    return "is better" if (difference.estimate > 0) != (metric in LOWER_IS_BETTER) else "is worse"
+
+
+def dose_reading(dose: Sequence[DosePoint]) -> str:
+    """Which dose has the best estimate, whether it can be told from the others, and that one was fixed beforehand.
+
+    dose: at least one point.
+    """
+    best = max(dose, key=lambda point: point.difference.estimate)
+    apart = max(p.difference.low for p in dose) > min(p.difference.high for p in dose)
+    told = (
+        "some intervals lie apart, so the dose matters"
+        if apart
+        else "all intervals overlap, so which dose is best cannot be told"
+    )
+    return (
+        f"The dose that decides, {dose_name(PRIMARY_RATIO)}, was fixed beforehand. The best estimate is that at "
+        f"{dose_name(best.ratio)}, {points_interval(best.difference)}; {told}."
+    )
+
+
+def dose_name(ratio: float) -> str:
+    """`0.25 synthetic slices a real one`."""
+    return f"{ratio:g} synthetic {'slice' if ratio == 1 else 'slices'} a real one"
+
+
+def learning_reading(learning: Sequence[LearningPoint], *, known: bool) -> str:
+    """The difference at the fewest and the most subjects, and whether it changes between them.
+
+    learning: in order of share, at least one point.
+    """
+    fewest, most = learning[0], learning[-1]
+
+    def at(point: LearningPoint) -> str:
+        unit = ("subject", "subjects") if known else ("image group", "image groups")
+        return (
+            f"with {percent(point.share, 0)} of those in training ({count(round(point.n_subjects), *unit)} a fold) "
+            f"{points_interval(point.difference)}"
+        )
+
+    if fewest is most:
+        return f"The difference made by synthetic slices: {at(most)}."
+    if fewest.difference.low > most.difference.high:
+        change = "they did more where there was less to learn from"
+    elif fewest.difference.high < most.difference.low:
+        change = "they did less where there was less to learn from"
+    else:
+        change = "the intervals overlap, so whether they do more with fewer cannot be told"
+    return f"The difference made by synthetic slices: {at(fewest)}, {at(most)}; {change}."
+
+
+def external_reading(external: ExternalTest, verdict: Verdict, *, known: bool) -> str:
+    """What the locked external test says, with its n, and whether it bears out the verdict."""
+    d = external.difference
+    found = {1: "a gain", -1: "a loss", 0: "neither a gain nor a loss"}[_side(d)]
+    borne_out = {"gain": 1, "harm": -1}.get(verdict)
+    if borne_out is None:
+        meaning = ""
+    elif _side(d) == borne_out:
+        meaning = " It bears out the verdict."
+    elif _side(d) == -borne_out:
+        meaning = " It contradicts the verdict."
+    else:
+        meaning = " It does not bear out the verdict."
+    left_out = (
+        f" {slices(external.left_out)} too like ones of the study {_was(external.left_out)} left out."
+        if external.left_out
+        else ""
+    )
+    return (
+        f"A test set that was locked until the end and opened once: {slices(external.n_slices)} of "
+        f"{units(external.n_subjects, known=known)}, none of which any training met.{left_out} Synthetic slices made "
+        f"{points_interval(d)} of difference in balanced accuracy: {found} is shown.{meaning} {_independent(external)}"
+    )
+
+
+def _side(difference: Estimate) -> Literal[-1, 0, 1]:
+    """Where the whole interval lies: 1 above zero, -1 below, 0 neither."""
+    return 1 if difference.low > 0 else -1 if difference.high < 0 else 0
+
+
+def _independent(external: ExternalTest) -> str:
+    tests = [
+        f"{name} {probability(p)}"
+        for name, p in (("McNemar’s test of accuracy", external.mcnemar_p), ("DeLong’s test of AUC", external.delong_p))
+        if p is not None
+    ]
+    if not tests:
+        return "McNemar’s and DeLong’s tests hold for one slice a subject only, and were not made."
+    return f"Two-sided: {', '.join(tests)}; one slice a subject."
 
 
 # --- data ---
@@ -287,6 +557,15 @@ def rule_name(rule: str) -> str:
 
 # --- diversity ---
 
+SMALLEST_FRECHET: Final = 2000  # slices; below it the bias of the distance is of the size of the distance
+
+
+def primary_fidelity(fidelity: Sequence[FidelityScores]) -> tuple[FidelityScores, ...]:
+    """Those in the feature space that decides, or of the first extractor where that one was not used."""
+    names = [scores.extractor for scores in fidelity]
+    name = PRIMARY_EXTRACTOR if PRIMARY_EXTRACTOR in names else next(iter(names), "")
+    return tuple(scores for scores in fidelity if scores.extractor == name)
+
 
 def diversity_reading(scores: FidelityScores) -> str:
     """Coverage, recall and spread of one diagnosis in words, beside held-out real slices."""
@@ -308,10 +587,118 @@ def _precision(synthetic: MetricSet, real: MetricSet) -> str:
 
 
 def _spread(synthetic: MetricSet, real: MetricSet) -> str:
-    ratio = f"{decimal(synthetic.spread, 2)} times as varied as the training slices (held-out real: {real.spread:.2f})"
-    if synthetic.spread < 0.5 * real.spread:
-        return f"They are only {ratio}: the generator repeats itself."
-    return f"They are {ratio}."
+    return (
+        f"They lie {decimal(synthetic.spread, 2)} times as far apart as the training slices do "
+        f"(held-out real: {real.spread:.2f})."
+    )
+
+
+_SCALES: Final[dict[str, tuple[float, str, int]]] = {  # factor, unit, fewest decimals
+    "coverage": (100, f"{NBSP}%", 0),
+    "recall": (100, f"{NBSP}%", 0),
+    "duplicate_share": (100, f"{NBSP}%", 1),
+    "vendi": (1, "", 0),
+    "spread": (1, "", 2),
+    "dissimilarity": (1, "", 2),
+}
+
+
+def reason_values(reason: CollapseReason) -> tuple[str, str, str]:
+    """Value, limit and what real subsets reach, with as many decimals as tell the value from its limit."""
+    factor, unit, fewest = _SCALES[reason.measure]
+    digits = _digits_apart(factor * reason.value, factor * reason.limit, fewest)
+    value, limit, real = (decimal(factor * x, digits) + unit for x in (reason.value, reason.limit, reason.real))
+    return value, limit, real
+
+
+def collapsed_side(reason: CollapseReason) -> str:
+    """On which side of its limit a measure speaks of a collapse."""
+    return "above" if reason.measure == "duplicate_share" else "below"
+
+
+def collapse_phrase(reason: CollapseReason, n: int) -> str:
+    """One measure of diversity of n slices, with its limit and what real subsets of as many reach."""
+    value, limit, real = reason_values(reason)
+    said = {
+        "coverage": f"coverage {value}",
+        "recall": f"recall {value}",
+        "vendi": f"as varied as {value} different slices of {n:,}",
+        "spread": f"{value} times as far apart as training slices",
+        "duplicate_share": f"{value} all but repeat another",
+        "dissimilarity": f"dissimilarity of two slices {value}",
+    }[reason.measure]
+    return f"{said} (collapse: {collapsed_side(reason)} {limit}; real slices: {real})"
+
+
+def beyond_limits(scores: FidelityScores) -> str:
+    """The measures on the collapsed side of their limits, a phrase each; empty where there are none."""
+    return "; ".join(collapse_phrase(r, scores.collapse.n) for r in scores.collapse.reasons if r.beyond)
+
+
+def collapse_reading(scores: FidelityScores) -> str:
+    """Whether the generator lost modes, and by which measures."""
+    name, beyond = slices_of(scores.diagnosis), beyond_limits(scores)
+    if scores.collapse.mode_collapse:
+        why = beyond or "its measures together, none of them beyond its limit alone"
+        return f"Mode collapse, the generator of {name} repeats itself: {why}."
+    if beyond:
+        return f"No mode collapse of {name} was found, but less variety than in real ones: {beyond}."
+    return f"No mode collapse of {name} was found."
+
+
+def collapse_basis(scores: FidelityScores) -> str:
+    """Where the limits of the verdict come from, and what it cannot see."""
+    verdict = scores.collapse
+    said = (
+        f"Limits from {count(verdict.n_draws, 'draw', 'draws')} of {verdict.n:,} real slices, whole ones and ones with "
+        "modes taken away."
+    )
+    return said if verdict.mode_collapse else f"{said} A loss too small for them would not show."
+
+
+def variety_reading(scores: FidelityScores) -> str:
+    """How many different slices the set is worth, and how many the generator may know, beside the references."""
+    synthetic, n = scores.synthetic, scores.n
+    beside = _beside([(name, decimal(s.vendi, 1)) for name, s in references(scores)])
+    if synthetic.support is None:
+        known = (
+            "No two of them are all but alike, so how many different ones the generator may know cannot be told from "
+            f"{n:,}."
+        )
+    else:
+        known = (
+            f"{percent(synthetic.duplicate_share)} of them all but repeat another (held-out real: "
+            f"{percent(scores.held_out_real.duplicate_share)}): the generator may know about "
+            f"{round(synthetic.support):,} different slices (birthday estimate)."
+        )
+    return (
+        f"Synthetic {slices_of(scores.diagnosis)} are as varied as {decimal(synthetic.vendi, 1)} different slices of "
+        f"{n:,} ({beside}). {known}"
+    )
+
+
+def frechet_reading(scores: FidelityScores) -> str:
+    """The Frechet distance with its n and what it may be compared with."""
+    beside = _beside([(name, significant(s.frechet)) for name, s in references(scores)])
+    few = (
+        "too few for a Frechet distance that can be compared elsewhere"
+        if scores.n < SMALLEST_FRECHET
+        else "compare it only with one of as many slices in the same features"
+    )
+    return f"Frechet distance {significant(scores.synthetic.frechet)} at n{NBSP}={NBSP}{scores.n:,} ({beside}): {few}."
+
+
+def references(scores: FidelityScores) -> tuple[tuple[str, SetScores], ...]:
+    """What the synthetic set stands beside, all of as many slices, from the best to hope for to the worst."""
+    return (
+        ("held-out real", scores.held_out_real),
+        ("a few repeated", scores.collapsed),
+        ("noise", scores.noise),
+    )
+
+
+def _beside(values: Sequence[tuple[str, str]]) -> str:
+    return "; ".join(f"{name}: {value}" for name, value in values)
 
 
 # --- copies ---
@@ -325,9 +712,66 @@ def copies_reading(scores: MemorisationScores) -> str:
     return (
         f"Of {scores.n_generated:,} generated {slices_of(scores.diagnosis)}, {scores.n_near_copies:,} ({share}) "
         f"{_was(scores.n_near_copies)} too near to a training slice and {scores.n_broken:,} {_was(scores.n_broken)} "
-        f"broken; all of these were refused and {scores.n_kept:,} {_was(scores.n_kept)} kept. "
+        f"broken; all of these were refused and {scores.n_kept:,} {_was(scores.n_kept)} kept. {_moved(scores)}"
         f"The same rule would call {percent(scores.held_out_real_near_copy_share)} of "
         f"{scores.n_held_out_real:,} held-out real slices near-copies. {_distance(scores)}"
+    )
+
+
+def _moved(scores: MemorisationScores) -> str:
+    """How many near-copies were found only after moving them; ends with a space, or is empty."""
+    n = scores.n_moved_copies
+    if n is None or not scores.n_near_copies:
+        return ""
+    if not n:
+        return "No near-copy had to be shifted, scaled or turned to be found. "
+    return f"{n:,} of the near-copies {_was(n)} found only by shifting, scaling or turning. "
+
+
+def feature_copies_reading(scores: MemorisationScores) -> str:
+    """Copies and authenticity in features, beside held-out real slices; empty where neither was measured."""
+    n, n_real = f"{scores.n_generated:,} generated", f"{scores.n_held_out_real:,} held-out real"
+    found = []
+    share, real = scores.feature_copy_share, scores.held_out_real_feature_copy_share
+    if share is not None and real is not None:
+        found.append(
+            f"{percent(share)} of {n} {slices_of(scores.diagnosis)} lie nearer to a training slice than slices of "
+            f"different subjects almost ever do, {_more(share, real)} among {n_real} ones ({percent(real)})."
+        )
+    own, real = scores.authenticity, scores.held_out_real_authenticity
+    if own is not None and real is not None:
+        found.append(
+            f"{percent(own, 0)} are authentic, farther from their nearest training slice than that one is from other "
+            f"subjects, {_more(own, real)} among the held-out real ones ({percent(real, 0)}); many fewer would speak "
+            "of copying."
+        )
+    if not found:
+        return ""
+    return f"In features{f' of {scores.extractor}' if scores.extractor else ''}: {' '.join(found)}"
+
+
+def _more(share: float, real: float) -> str:
+    return "more than" if share > real else "fewer than" if share < real else "as many as"
+
+
+def membership_reading(scores: MemorisationScores) -> str:
+    """Can one tell who was in the training part from the synthetic slices alone? Empty where it was not tried."""
+    auc = scores.membership_auc
+    if auc is None:
+        return ""
+    found = (
+        f"AUC {plain_interval(auc)}, 0.5 is guessing; training slices against {scores.n_held_out_real:,} held-out real "
+        f"ones, by their nearest of the synthetic {slices_of(scores.diagnosis)}"
+    )
+    if auc.low > 0.5:
+        return f"One can tell, better than by guessing, who was in the training part: {found}."
+    if auc.high < 0.5:
+        return (
+            f"Held-out slices lie nearer to synthetic ones than training slices do, so no one is given away: {found}."
+        )
+    return (
+        f"Nobody could tell who was in the training part: {found}. An AUC of up to {decimal(auc.high, 2)} is not ruled "
+        "out, nor an attack of another kind."
     )
 
 
@@ -370,6 +814,20 @@ def training_reading(record: TrainingRecord, *, known: bool) -> str:
     )
     alarm = ": it had all but won, and the generator could learn little more." if accuracy >= NEARLY_ALL else "."
     return f"{start} {state}{alarm}"
+
+
+def discriminator_reading(scores: DiscriminatorScores) -> str:
+    """What the discriminator of the kept generator could tell; "right" is to call synthetic slices synthetic."""
+    of = {
+        "held_out_real": "real slices held out from its training",
+        "training": "the real slices that it learned from, which it may know by heart,",
+    }[scores.on]
+    return (
+        f"At the moment that is kept the discriminator was right on {percent(scores.accuracy, 0)} of slices "
+        f"(error rate {percent(scores.error_rate, 0)}; 50{NBSP}% is a draw): it called "
+        f"{percent(scores.sensitivity, 0)} of synthetic {slices_of(scores.diagnosis)} synthetic (sensitivity) and "
+        f"{percent(scores.specificity, 0)} of {of} real (specificity)."
+    )
 
 
 def _images(n: int) -> str:
@@ -536,9 +994,10 @@ def alarm_phrase(reason: AlarmReason, *, n: int | None = None, n_held_out: int |
     }[reason.rule]
 
 
-def _digits_apart(value: float, limit: float) -> int:
-    """As few decimals as tell a value from its limit, three at most; none where they are the same."""
-    return next((digits for digits in range(4) if decimal(value, digits) != decimal(limit, digits)), 0)
+def _digits_apart(value: float, limit: float, fewest: int = 0) -> int:
+    """As few decimals, from `fewest` on, as tell a value from its limit, three more at most; `fewest` if none does."""
+    tried = range(fewest, fewest + 4)
+    return next((digits for digits in tried if decimal(value, digits) != decimal(limit, digits)), fewest)
 
 
 def _done(record: TrainingRecord, i: int) -> str:

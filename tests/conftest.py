@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+sys.path.append(str(Path(__file__).parent))  # for `report_records`: tests are imported without a path of their own
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

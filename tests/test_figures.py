@@ -1,79 +1,17 @@
 """Figures as SVG: whole, the same bytes twice, right way round, safe with any name, and without fixed colours."""
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 import pytest
+from report_records import arm, difference, dose, estimate, fidelity, learning, set_scores, training
 
-from data_contracts.results import (
-    ARMS,
-    Alarm,
-    ArmScores,
-    CurvePoint,
-    Difference,
-    Estimate,
-    FidelityScores,
-    MetricSet,
-    TrainingRecord,
-)
+from data_contracts.results import ARMS, Alarm, CurvePoint, TrainingRecord
 from reports import figures
 
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-def difference(estimate: float, low: float, high: float) -> Difference:
-    return Difference(
-        arm="real+classic+synthetic",
-        reference="real+classic",
-        estimate=estimate,
-        low=low,
-        high=high,
-        n_subjects=56,
-        n_slices=833,
-        n_seeds=3,
-        minimum_detectable_effect=0.03,
-        equivalence_margin=0.02,
-    )
-
-
-def arm(name: str, value: float) -> ArmScores:
-    score = Estimate(estimate=value, low=value - 0.03, high=value + 0.03)
-    scores = dict.fromkeys(("balanced_accuracy", "accuracy", "auc", "sensitivity", "specificity"), score)
-    return ArmScores.model_validate({"arm": name, "n_seeds": 3, "n_real": 10, "n_added": 0, **scores})
-
-
-def fidelity(diagnosis: str = "tumour") -> FidelityScores:
-    metrics = MetricSet(
-        precision=0.8, recall=0.5, density=1.4, coverage=0.4, kid=0.01, kid_standard_error=0.001, spread=0.9
-    )
-    return FidelityScores(
-        fold=0,
-        diagnosis=diagnosis,
-        n=300,
-        k=5,
-        extractor="random",
-        extractor_digest="a",
-        synthetic=metrics,
-        held_out_real=metrics,
-    )
-
-
-def training(diagnosis: str = "tumour", n: int = 20) -> TrainingRecord:
-    curve = tuple(
-        CurvePoint(images_seen=1000 * i, generator_loss=1 + i, discriminator_loss=1, discriminator_accuracy=0.5)
-        for i in range(n)
-    )
-    return TrainingRecord(
-        fold=0,
-        diagnosis=diagnosis,
-        n_slices=1,
-        n_subjects=1,
-        images_seen=1,
-        generator_parameters=1,
-        discriminator_parameters=1,
-        curve=curve,
-    )
 
 
 def tick(images_seen: int, attempt: int = 0, share: float = 0.5, **changes: object) -> CurvePoint:
@@ -102,21 +40,28 @@ BACK = Alarm(images_seen=8000, reasons=(), return_to=4000)
 def watched(curve: tuple[CurvePoint, ...] = WAY, diagnosis: str = "tumour", **changes: object) -> TrainingRecord:
     """By default back from 8,000 images to 4,000, and then to 12,000, of which 10,000 are kept."""
     fields = {"curve": curve, "watched": True, "images_seen": 12_000, "alarms": (BACK,), "kept_at": 10_000}
-    return training(diagnosis).model_copy(update={**fields, **changes})
+    return training([], diagnosis=diagnosis).model_copy(update={**fields, **changes})
+
+
+DOSES = dose(estimate(0.004), estimate(0.012), estimate(0.021), estimate(0.024))
 
 
 def draw(name: str) -> str:
     return {
-        "forest": lambda: figures.forest([arm(a, 0.8) for a in ARMS]),
+        "forest": lambda: figures.forest([arm(a) for a in ARMS]),
         "differences": lambda: figures.differences((difference(0.021, 0.004, 0.038), difference(-0.01, -0.04, 0.02))),
         "diversity": lambda: figures.diversity(fidelity()),
-        "curves": lambda: figures.curves(training()),
+        "dose": lambda: figures.dose(DOSES, margin=0.02),
+        "learning": lambda: figures.learning(learning(estimate(0.034), estimate(0.026), estimate(0.021)), known=True),
+        "curves": lambda: figures.curves(training([0.5] * 20)),
         "curves, watched": lambda: figures.curves(watched()),
         "health": lambda: figures.health(watched()),
     }[name]()
 
 
-FIGURES = pytest.mark.parametrize("name", ["forest", "differences", "diversity", "curves", "curves, watched", "health"])
+FIGURES = pytest.mark.parametrize(
+    "name", ["forest", "differences", "diversity", "dose", "learning", "curves", "curves, watched", "health"]
+)
 
 
 def parse(svg: str) -> ET.Element:
@@ -164,7 +109,7 @@ def test_drawing_leaves_no_setting_behind(name: str) -> None:
 def test_forest_names_every_arm_with_its_interval_in_per_cent() -> None:
     said = " ".join(texts(draw("forest"))).replace("\N{NO-BREAK SPACE}", " ")
     for name in ("Real:", "Real + classic augmentation:", "Real + classic + duplicates:", "Synthetic only:"):
-        assert f"{name} 80.0 % (77.0 to 83.0)" in said
+        assert f"{name} 80.0 % (78.0 to 82.0)" in said
 
 
 def test_better_lies_to_the_right() -> None:
@@ -183,19 +128,58 @@ def test_an_estimate_of_nothing_still_has_an_axis() -> None:
 
 
 def test_density_above_one_stays_inside_the_axis() -> None:
-    ticks = [float(t) for t in texts(draw("diversity")) if re.fullmatch(r"\d\.\d+", t)]
+    crowded = fidelity(synthetic=set_scores(density=1.4), collapsed=set_scores())
+    ticks = [float(t) for t in texts(figures.diversity(crowded)) if re.fullmatch(r"\d\.\d+", t)]
     assert max(ticks) >= 1.2
 
 
+def upright(svg: str) -> list[tuple[float, float, float]]:
+    """Place, lower and upper end of every upright line in the middle of a figure, left to right; y grows downwards."""
+    found = [(points[0][0], *sorted(y for _, y in points)) for _, points in lines(svg) if len(points) == 2]
+    of = [p for _, p in lines(svg) if len(p) == 2 and p[0][0] == p[1][0]]
+    places = {p[0][0] for p in of}
+    return sorted((x, low, high) for x, low, high in found if x in places and high - low > 20)
+
+
+def test_doses_stand_in_order_as_far_apart_as_they_are_doubled_and_better_is_higher() -> None:
+    places, tops, _ = zip(*upright(draw("dose")), strict=True)
+    steps = [b - a for a, b in pairwise(places)]
+    assert len(steps) == 3
+    assert max(steps) - min(steps) < 0.01
+    assert list(tops) == sorted(tops, reverse=True)
+    label = (parse(draw("dose")).get("aria-label") or "").replace("\N{NO-BREAK SPACE}", " ")
+    assert "at 0.25 synthetic slices a real one +0.4 points (-1.6 to +2.4)".replace("-", "\N{MINUS SIGN}") in label
+
+
+def test_the_learning_curve_has_both_arms_apart_at_every_share() -> None:
+    bars = upright(draw("learning"))
+    assert len(bars) == 6
+    assert all(without[0] < with_[0] for without, with_ in zip(bars[::2], bars[1::2], strict=True))
+    assert all(with_[1] < without[1] for without, with_ in zip(bars[::2], bars[1::2], strict=True))  # higher up
+    label = (parse(draw("learning")).get("aria-label") or "").replace("\N{NO-BREAK SPACE}", " ")
+    assert "Real + classic augmentation: 25 % 78.6 % (75.6 to 81.6), 50 %" in label
+    one_arm = learning(estimate(0.02))[0].model_copy(update={"arms": {"real+classic": estimate(0.8)}})
+    assert "synthetic:" not in (parse(figures.learning((one_arm,), known=False)).get("aria-label") or "")
+
+
+def test_the_references_stand_beside_the_synthetic_set() -> None:
+    said = texts(draw("diversity"))
+    assert {"synthetic", "held-out real", "a few repeated", "noise"} <= set(said)
+    far, near = (figures.diversity(fidelity(noise=set_scores(precision=p))) for p in (0.0, 0.7))
+    moved = [b - a for a, b in zip(marker_places(far), marker_places(near), strict=True) if abs(b - a) > 1]
+    assert len(moved) == 1
+    assert moved[0] > 0
+
+
 def test_a_single_tick_of_training_is_drawn_without_a_warning() -> None:
-    assert "images seen" in " ".join(texts(figures.curves(training(n=1))))
+    assert "images seen" in " ".join(texts(figures.curves(training([0.5]))))
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><b onload="x">', "$\\frac{1}{2}$ & $", "x" * 2_000])
 def test_a_name_is_only_a_name(name: str) -> None:
     for svg in (
-        figures.diversity(fidelity(name)),
-        figures.curves(training(name)),
+        figures.diversity(fidelity(diagnosis=name)),
+        figures.curves(training([0.5] * 20, diagnosis=name)),
         figures.health(watched(diagnosis=name)),
     ):
         root = parse(svg)

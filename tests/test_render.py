@@ -9,28 +9,18 @@ from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
-from PIL import Image
-
-from data_contracts.results import (
-    ARMS,
-    Alarm,
-    AlarmReason,
-    ArmScores,
-    ClassCount,
-    CurvePoint,
-    DataFlow,
-    Difference,
-    Estimate,
-    FidelityScores,
-    MemorisationScores,
-    MetricSet,
-    Picture,
-    Provenance,
-    RuleCount,
-    RunSummary,
-    ShortcutScores,
-    TrainingRecord,
+from report_records import (
+    LOST,
+    build_summary,
+    collapsed_generator,
+    full_summary,
+    permuted,
+    pictures,
+    with_alarms,
+    write_pictures,
 )
+
+from data_contracts.results import AlarmReason, CurvePoint, Picture, Provenance, RuleCount, RunSummary
 from reports.render import FILM_BUDGET, PICTURE_BUDGET, render
 
 ANCHORS = (
@@ -47,270 +37,7 @@ ANCHORS = (
 )
 
 
-def estimate(value: float, half: float = 0.04) -> Estimate:
-    return Estimate(estimate=value, low=value - half, high=value + half)
-
-
-def difference(reference: str, value: float, low: float, high: float) -> Difference:
-    return Difference(
-        arm="real+classic+synthetic",
-        reference=reference,
-        estimate=value,
-        low=low,
-        high=high,
-        n_subjects=56,
-        n_slices=833,
-        n_seeds=3,
-        minimum_detectable_effect=0.031,
-        equivalence_margin=0.02,
-    )
-
-
-def arm(name: str, n_added: float, values: tuple[float, float, float]) -> ArmScores:
-    sensitivity, specificity, auc = values
-    balanced = (sensitivity + specificity) / 2
-    return ArmScores(
-        arm=name,
-        n_seeds=3,
-        n_real=0 if name == "synthetic_only" else 889,
-        n_added=n_added,
-        balanced_accuracy=estimate(balanced),
-        accuracy=estimate(balanced + 0.004),
-        auc=estimate(auc, 0.02),
-        sensitivity=estimate(sensitivity, 0.05),
-        specificity=estimate(specificity, 0.05),
-    )
-
-
-def metric_set(
-    *, precision: float, recall: float, density: float, coverage: float, kid: float, spread: float
-) -> MetricSet:
-    return MetricSet(
-        precision=precision,
-        recall=recall,
-        density=density,
-        coverage=coverage,
-        kid=kid,
-        kid_standard_error=0.0008,
-        spread=spread,
-    )
-
-
-def of_diagnosis(fold: int, diagnosis: str) -> tuple[FidelityScores, MemorisationScores, TrainingRecord]:
-    shift = 0.1 if diagnosis == "no_tumour" else 0.0
-    fidelity = FidelityScores(
-        fold=fold,
-        diagnosis=diagnosis,
-        n=300,
-        k=5,
-        extractor="random-conv-2",
-        extractor_digest="a1b2c3d4e5f6" * 5 + "abcd",
-        synthetic=metric_set(precision=0.81, recall=0.53, density=0.74, coverage=0.42 + shift, kid=0.0123, spread=0.93),
-        held_out_real=metric_set(
-            precision=0.86, recall=0.68 - shift / 2, density=0.91, coverage=0.40 + shift / 3, kid=0.0041, spread=1.02
-        ),
-    )
-    memorisation = MemorisationScores(
-        fold=fold,
-        diagnosis=diagnosis,
-        n_generated=400,
-        n_near_copies=3,
-        n_broken=1,
-        n_kept=396,
-        threshold=0.021,
-        median_distance_synthetic=0.094,
-        median_distance_held_out_real=0.087,
-        n_held_out_real=250,
-        held_out_real_near_copy_share=0.004,
-    )
-    curve = tuple(
-        CurvePoint(
-            images_seen=2000 * i,
-            generator_loss=0.7 + 0.5 * (1 - 0.97**i) + 0.05 * (i % 3),
-            discriminator_loss=0.69 - 0.2 * (1 - 0.97**i) + 0.02 * (i % 4),
-            discriminator_accuracy=0.5 + 0.25 * (1 - 0.95**i),
-        )
-        for i in range(60)
-    )
-    training = TrainingRecord(
-        fold=fold,
-        diagnosis=diagnosis,
-        n_slices=440,
-        n_subjects=53,
-        images_seen=118_000,
-        generator_parameters=1_204_113,
-        discriminator_parameters=988_224,
-        curve=curve,
-    )
-    return fidelity, memorisation, training
-
-
-def watched_tick(images_seen: int, attempt: int, sickness: float, verdict: str) -> CurvePoint:
-    """A tick of a generator that grows as varied as real slices, less `sickness` in [0, 1]."""
-    grown = (1 - 0.94 ** (images_seen / 2000)) * (1 - sickness)
-    return CurvePoint.model_validate(
-        {
-            "images_seen": images_seen,
-            "attempt": attempt,
-            "generator_loss": 0.9 + 0.05 * (images_seen // 2000 % 3) + sickness,
-            "discriminator_loss": 0.6 - 0.2 * sickness,
-            "discriminator_accuracy": 0.6 + 0.35 * sickness,
-            "verdict": verdict,
-            "judged": images_seen > 10_000,
-            "n": 64,
-            "coverage": 0.5 * grown,
-            "coverage_real": 0.46,
-            "kid": 0.005 + 0.12 * (1 - grown) ** 2,
-            "kid_real": 0.004,
-            "diversity": 0.30 * grown,
-            "diversity_real": 0.33,
-        }
-    )
-
-
-def with_alarms(record: TrainingRecord, *, stopped: bool, best_wrong: int) -> TrainingRecord:
-    """The same training watched: ill from 42,000 images, back to 34,000; ill again from 70,000, back or stopped."""
-    ticks = []
-    for attempt, (first, well_until, last) in enumerate([(0, 40, 48), (36, 68, 78), (64, 200, 118)]):
-        if attempt < 2 or not stopped:
-            for n in range(first, last + 1, 2):
-                sickness = min(0.85, max(0, n - well_until) / 8)
-                verdict = "healthy" if not sickness else "suspect" if n < last else "alarm"
-                ticks.append(watched_tick(1000 * n, attempt, sickness, verdict))
-    clumps = AlarmReason(rule="repeats", value=0.21, limit=0.4)
-    fallen = AlarmReason(rule="fallen", value=0.13, limit=0.41)
-    alarms = (
-        Alarm(images_seen=48_000, reasons=(clumps, fallen), return_to=34_000),
-        Alarm(images_seen=78_000, reasons=(fallen,), return_to=62_000),
-    )
-    changes = {"curve": tuple(ticks), "alarms": alarms, "watched": True, "stopped": stopped, "best_wrong": best_wrong}
-    changes |= {"confirm": 3, "n_held_out": 39, "augmented": True}
-    end, kept = (78_000, 68_000) if stopped else (118_000, 112_000)
-    return record.model_copy(update={**changes, "images_seen": end, "kept_at": kept})
-
-
-def pictures(fold: int) -> tuple[Picture, ...]:
-    found = []
-    for diagnosis in ("tumour", "no_tumour"):
-        for kind, origin, n in (
-            ("slices", "real", 24),
-            ("slices", "synthetic", 24),
-            ("training", "synthetic", 8),
-            ("review", "real", 5),
-            ("nearest_pairs", "both", 8),
-        ):
-            path = f"pictures/{fold}-{diagnosis}-{kind}-{origin}.png"
-            found.append(Picture(kind=kind, fold=fold, diagnosis=diagnosis, origin=origin, path=path, n=n))
-        path = f"pictures/{fold}-{diagnosis}-film"
-        moving = Picture(
-            kind="film",
-            fold=fold,
-            diagnosis=diagnosis,
-            origin="synthetic",
-            path=f"{path}.gif",
-            n=4,
-            still=f"{path}-end.png",
-        )
-        found.append(moving)
-    return tuple(found)
-
-
-def build_summary(*, folds: int = 1, subjects_known: bool = True, **changes: object) -> RunSummary:
-    """A run on 109 subjects that gained 2.1 points; `changes` replace whole fields of the summary."""
-    scores = [of_diagnosis(fold, diagnosis) for fold in range(folds) for diagnosis in ("tumour", "no_tumour")]
-    classes = (
-        ClassCount(
-            diagnosis="no_tumour",
-            subjects=101,
-            slices=842,
-            train_subjects=50,
-            train_slices=440,
-            test_subjects=51,
-            test_slices=402,
-        ),
-        ClassCount(
-            diagnosis="tumour",
-            subjects=109,
-            slices=880,
-            train_subjects=53,
-            train_slices=449,
-            test_subjects=56,
-            test_slices=431,
-        ),
-    )
-    out = (
-        RuleCount(outcome="quarantined", rule="not_a_head", count=1, example="bright area 3 % of the frame, want 15 %"),
-        RuleCount(outcome="quarantined", rule="unreadable", count=2, example="the file ends after 312 bytes"),
-        RuleCount(outcome="left_out", rule="tumour_too_small", count=61, example="37 tumour pixels, want 0 or 100"),
-    )
-    data = DataFlow(
-        files_found=1786,
-        slices_used=1722,
-        subjects=109,
-        subjects_known=subjects_known,
-        label_rules=("mask",),
-        sequences=("FLAIR",),
-        planes=("axial",),
-        out=out,
-        review=(RuleCount(outcome="review", rule="text_suspected", count=3, example="5 letters, want 2"),),
-        classes=classes,
-        exact_duplicates=4,
-        near_duplicate_pairs=11,
-        image_size=64,
-        folds_evaluated=folds,
-        folds_drawn=5,
-    )
-    values = {
-        "real": (0, (0.802, 0.846, 0.878)),
-        "real+classic": (0, (0.851, 0.871, 0.916)),
-        "real+classic+duplicates": (800, (0.846, 0.874, 0.914)),
-        "real+classic+synthetic": (800, (0.879, 0.885, 0.931)),
-        "synthetic_only": (800, (0.702, 0.655, 0.741)),
-    }
-    fields: dict[str, object] = {
-        "verdict": "gain",
-        "difference": difference("real+classic", 0.021, 0.004, 0.038),
-        "difference_to_duplicates": difference("real+classic+duplicates", 0.022, 0.002, 0.042),
-        "data": data,
-        "shortcuts": tuple(
-            ShortcutScores(
-                what=what,
-                n_features=15,
-                n_slices=880,
-                n_subjects=56,
-                balanced_accuracy=estimate(0.61),
-                chance_high=0.58,
-                suspected=what == "file_facts",
-                telling=("file_bytes", "width"),
-            )
-            for what in ("file_facts", "border")
-        ),
-        "arms": tuple(arm(name, *values[name]) for name in ARMS),
-        "fidelity": tuple(s[0] for s in scores),
-        "memorisation": tuple(s[1] for s in scores),
-        "training": tuple(s[2] for s in scores),
-        "pictures": tuple(p for fold in range(folds) for p in pictures(fold)),
-        "warnings": ("the rarer diagnosis holds 402 test slices",),
-        "provenance": Provenance(
-            preset="standard",
-            seed=20,
-            versions={"torch": "2.13.0", "numpy": "2.4.6"},
-            config={"gan": {"gamma": 1.0, "images_seen": 118000}, "source": "scans"},
-            config_digest="c" * 64,
-            source_digest="d" * 64,
-        ),
-    }
-    return RunSummary.model_validate({**fields, **changes})
-
-
-def write_pictures(summary: RunSummary, root: Path) -> None:
-    """A grey square a picture: the page does not care what a picture shows."""
-    for shown in summary.pictures:
-        for name in (shown.path, shown.still):
-            if name:
-                path = root / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.new("L", (36, 36), 128).save(path)
+NO_FIGURES = {"arms": (), "fidelity": (), "training": ()}  # quicker, for tests of pictures
 
 
 class Page(HTMLParser):
@@ -420,7 +147,7 @@ def test_picture_that_must_not_be_shown_is_named_with_its_reason(tmp_path: Path,
     (root / "big.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(PICTURE_BUDGET))
     (root / "big.gif").write_bytes(b"GIF89a" + bytes(FILM_BUDGET))
     shown = Picture(kind="slices", fold=0, diagnosis="tumour", origin="real", path=path, n=24)
-    page = Page(render(summary=build_summary(pictures=(shown,)), run_root=root))
+    page = Page(render(summary=build_summary(**NO_FIGURES, pictures=(shown,)), run_root=root))
     assert not page.values("img", "src")
     assert problem in page.text
 
@@ -430,13 +157,15 @@ def test_tables_name_every_fold_and_pictures_only_the_first(run_root: Path) -> N
     assert len(page.values("img", "src")) == len(pictures(0)) + 2  # the stills of two films
     assert all("fold 1" not in alt for alt in page.values("img", "alt"))
     one = Page(render(summary=build_summary(folds=1), run_root=run_root))
-    assert page.tags.count("tr") - one.tags.count("tr") == 4 + 2 + 2  # fidelity, memorisation, training of fold 1
+    assert (
+        page.tags.count("tr") - one.tags.count("tr") == 2 + 8 + 8 + 2 + 2
+    )  # collapse, likeness, variety, copies, training
 
 
 def one_film(run_root: Path, **changes: object) -> Page:
     """The page of a run with a film and nothing else to see."""
     film = next(shown for shown in build_summary().pictures if shown.kind == "film")
-    summary = build_summary(pictures=(film.model_copy(update=changes),))
+    summary = build_summary(**NO_FIGURES, pictures=(film.model_copy(update=changes),))
     return Page(render(summary=summary, run_root=run_root))
 
 
@@ -600,7 +329,79 @@ def test_first_screen_says_the_verdict_and_what_could_be_seen(run_root: Path, ve
         assert light in first
 
 
+OPTIONAL = {
+    "statistics": "Asked in other ways",
+    "dose": "How much was added",
+    "learning": "Learned from fewer",
+    "controls": "controls that must come out null did",
+    "external": "locked until the end",
+    "discriminators": "What the discriminator of each kept generator could tell",
+    "memorisation": "Nobody could tell who was in the training part",
+    "arms": "Sensitivity at 90 % specificity",
+}
+
+
+def test_every_part_of_the_evidence_is_shown_where_there_is_one_and_not_missed_where_there_is_none(
+    run_root: Path,
+) -> None:
+    summary = full_summary()
+    html = render(summary=summary, run_root=run_root)
+    assert html == render(summary=RunSummary.model_validate_json(summary.model_dump_json()), run_root=run_root)
+    full, bare = Page(html), Page(render(summary=build_summary(), run_root=run_root))
+    for said in OPTIONAL.values():
+        assert said in full.text.replace("\N{NO-BREAK SPACE}", " ")
+        assert said not in bare.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert len(full.ids) == len(set(full.ids))
+    for page in (full, bare):
+        assert not re.findall(r"\b(None|nan|Undefined)\b", page.text)
+    # "passed" and its opposite are words, and so is the decisive dose
+    assert full.text.count("NOT passed") == 0
+    assert "1 (decides)" in full.text
+
+
+@pytest.mark.parametrize("absent", [("statistics", "dose", "controls"), ("learning", "external", "discriminators")])
+def test_each_part_of_the_evidence_stands_without_the_others(run_root: Path, absent: tuple[str, ...]) -> None:
+    nothing = {name: None if name in ("statistics", "external") else () for name in absent}
+    text = Page(render(summary=full_summary(**nothing), run_root=run_root)).text.replace("\N{NO-BREAK SPACE}", " ")
+    parts = ("statistics", "dose", "learning", "controls", "external", "discriminators")
+    assert {name for name in parts if OPTIONAL[name] not in text} == set(absent)
+    assert not re.findall(r"\b(None|nan|Undefined)\b", text)
+
+
+@pytest.mark.parametrize("verdict", ["gain", "insufficient_evidence"])
+def test_a_control_that_did_not_come_out_null_stands_on_the_first_screen(run_root: Path, verdict: str) -> None:
+    controls = (permuted(0.71, passed=False), collapsed_generator())
+    html = render(summary=full_summary(verdict=verdict, controls=controls), run_root=run_root)
+    first = html[html.index('<section id="verdict"') : html.index('<section id="data"')]
+    assert first.startswith('<section id="verdict" class="problem"')
+    text = Page(first).text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "The figures of this study are not to be believed, because a classifier that learned" in text
+    assert "71.0 % (66.0 to 76.0), where 50 % is guessing" in text
+    assert "helped" not in text.lower()
+    assert "worth adding" not in text
+    page = Page(html).text
+    assert page.count("NOT passed") == 1
+    assert "not to be believed: augment-mri report" in page
+
+
+def test_only_the_primary_feature_space_sets_lights_sentences_and_figures(run_root: Path) -> None:
+    plain = build_summary()
+    other = tuple(
+        s.model_copy(update={"extractor": "classifier", "collapse": LOST, "extractor_digest": "e" * 64})
+        for s in plain.fidelity
+    )
+    html = render(summary=build_summary(fidelity=(*other, *plain.fidelity)), run_root=run_root)
+    text = Page(html).text
+    assert "Mode collapse, the generator of" not in text
+    assert "The same in other features: classifier" in text
+    figures_of = [label for label in Page(html).values("svg", "aria-label") if label.startswith("Precision, recall")]
+    assert len(figures_of) == 2
+    alone = Page(render(summary=build_summary(fidelity=other), run_root=run_root)).text  # then the first is asked
+    assert "Mode collapse, the generator of tumour slices repeats itself: coverage 12" in alone
+
+
 def test_unknown_subjects_are_image_groups_everywhere(run_root: Path) -> None:
-    page = Page(render(summary=build_summary(subjects_known=False), run_root=run_root))
+    data = build_summary(subjects_known=False).data
+    page = Page(render(summary=full_summary(data=data), run_root=run_root))
     assert "56\N{NO-BREAK SPACE}image groups" in page.text
     assert "\N{NO-BREAK SPACE}subject" not in page.text

@@ -5,24 +5,44 @@ from typing import get_args
 
 import pandas as pd
 import pytest
+from report_records import (
+    LOST,
+    WITHIN,
+    arm,
+    collapse_reason,
+    collapse_verdict,
+    collapsed_generator,
+    data,
+    difference,
+    discriminator,
+    dose,
+    estimate,
+    external,
+    fidelity,
+    learning,
+    memorisation,
+    permuted,
+    set_scores,
+    shortcut,
+    statistics,
+    traced,
+    training,
+)
 
 from data_contracts.results import (
     Alarm,
     AlarmReason,
     AlarmRule,
-    ArmScores,
     ClassCount,
+    CollapseReason,
     CurvePoint,
-    DataFlow,
     Difference,
     Estimate,
     FidelityScores,
     MemorisationScores,
-    MetricSet,
     Picture,
     RuleCount,
     RunSummary,
-    ShortcutScores,
     TrainingRecord,
     Watched,
 )
@@ -38,78 +58,9 @@ def plain(text: str) -> str:
     return text.replace(numbers.NBSP, " ").replace(numbers.MINUS, "-")
 
 
-def difference(estimate: float = 0.021, low: float = 0.004, high: float = 0.038, **changes: object) -> Difference:
-    fields = {
-        "arm": "real+classic+synthetic",
-        "reference": "real+classic",
-        "n_subjects": 56,
-        "n_slices": 833,
-        "n_seeds": 3,
-        "minimum_detectable_effect": 0.0512,
-        "equivalence_margin": 0.02,
-    }
-    return Difference.model_validate({**fields, "estimate": estimate, "low": low, "high": high, **changes})
-
-
 OPEN = difference(0.003, -0.03, 0.036)
 UP = difference()
 DOWN = difference(-0.021, -0.038, -0.004)
-
-
-def estimate(value: float, half: float = 0.02) -> Estimate:
-    return Estimate(estimate=value, low=value - half, high=value + half)
-
-
-def arm(name: str, sensitivity: float, specificity: float) -> ArmScores:
-    same = estimate(0.8)
-    return ArmScores.model_validate(
-        {
-            "arm": name,
-            "n_seeds": 3,
-            "n_real": 10,
-            "n_added": 0,
-            "balanced_accuracy": same,
-            "accuracy": same,
-            "auc": same,
-            "sensitivity": estimate(sensitivity),
-            "specificity": estimate(specificity),
-        }
-    )
-
-
-def data(**changes: object) -> DataFlow:
-    fields: dict[str, object] = {
-        "files_found": 1786,
-        "slices_used": 1722,
-        "subjects": 109,
-        "subjects_known": True,
-        "label_rules": ("mask",),
-        "sequences": ("FLAIR",),
-        "planes": ("axial",),
-        "out": (),
-        "review": (),
-        "classes": (),
-        "exact_duplicates": 0,
-        "near_duplicate_pairs": 0,
-        "image_size": 64,
-        "folds_evaluated": 5,
-        "folds_drawn": 5,
-    }
-    return DataFlow.model_validate({**fields, **changes})
-
-
-def shortcut(**changes: object) -> ShortcutScores:
-    fields: dict[str, object] = {
-        "what": "border",
-        "n_features": 12,
-        "n_slices": 67,
-        "n_subjects": 61,
-        "balanced_accuracy": {"estimate": 0.734, "low": 0.65, "high": 0.81},
-        "chance_high": 0.6,
-        "suspected": False,
-        "telling": ("file_bytes",),
-    }
-    return ShortcutScores.model_validate({**fields, **changes})
 
 
 def classes(fewest: int) -> tuple[ClassCount, ...]:
@@ -125,61 +76,6 @@ def summary(
     """Only the parts that a sentence reads; the whole record is tested in test_render."""
     fields = {"verdict": verdict, "difference": to_reference, "difference_to_duplicates": to_duplicates, "data": data()}
     return RunSummary.model_construct(**{**fields, **changes})
-
-
-def metric_set(recall: float, coverage: float, spread: float = 1.0) -> MetricSet:
-    return MetricSet(
-        precision=0.8, recall=recall, density=0.9, coverage=coverage, kid=0.01, kid_standard_error=0.001, spread=spread
-    )
-
-
-def fidelity(
-    recall: float, coverage: float, spread: float = 1.0, reference: tuple[float, float] = (0.6, 0.4)
-) -> FidelityScores:
-    return FidelityScores(
-        fold=0,
-        diagnosis="tumour",
-        n=300,
-        k=5,
-        extractor="random",
-        extractor_digest="a",
-        synthetic=metric_set(recall, coverage, spread),
-        held_out_real=metric_set(*reference),
-    )
-
-
-def memorisation(
-    n_near_copies: int = 4, n_generated: int = 400, median: float = 0.09, share: float = 0.01
-) -> MemorisationScores:
-    return MemorisationScores(
-        fold=0,
-        diagnosis="no_tumour",
-        n_generated=n_generated,
-        n_near_copies=n_near_copies,
-        n_broken=1,
-        n_kept=max(0, n_generated - n_near_copies - 1),
-        threshold=0.02,
-        median_distance_synthetic=median,
-        median_distance_held_out_real=0.08,
-        n_held_out_real=250,
-        held_out_real_near_copy_share=share,
-    )
-
-
-def training(accuracies: list[float]) -> TrainingRecord:
-    return TrainingRecord(
-        fold=0,
-        diagnosis="tumour",
-        n_slices=1,
-        n_subjects=1,
-        images_seen=2000,
-        generator_parameters=10,
-        discriminator_parameters=20,
-        curve=tuple(
-            CurvePoint(images_seen=i, generator_loss=1, discriminator_loss=1, discriminator_accuracy=accuracy)
-            for i, accuracy in enumerate(accuracies)
-        ),
-    )
 
 
 def reason(rule: str, value: float, limit: float) -> AlarmReason:
@@ -219,6 +115,15 @@ def test_points_carry_their_sign_unless_they_round_to_nothing(value: float, text
 
 
 @pytest.mark.parametrize(
+    ("value", "text"),
+    [(312.4, "312"), (12.34, "12.3"), (4.5, "4.50"), (0.01234, "0.0123"), (0.0, "0.00"), (1e-9, "0.000000"),
+     (-2.5, "-2.50"), (1234.5, "1234")],
+)  # fmt: skip
+def test_three_digits_tell_what_has_no_usual_size(value: float, text: str) -> None:
+    assert plain(numbers.significant(value)) == text
+
+
+@pytest.mark.parametrize(
     ("n", "text"), [(0, "0 slices"), (1, "1 slice"), (2, "2 slices"), (1786, "1,786 slices"), (12.5, "12.5 slices")]
 )
 def test_counts_have_their_noun(n: float, text: str) -> None:
@@ -237,6 +142,11 @@ def test_intervals_stand_beside_their_estimate() -> None:
     assert plain(numbers.percent_interval(value)) == "86.0 % (81.2 to 90.1)"
     assert plain(numbers.plain_interval(value)) == "0.860 (0.812 to 0.901)"
     assert plain(numbers.points_interval(DOWN)) == "-2.1 points (-3.8 to -0.4)"
+
+
+LESS_VARIED = collapse_verdict(
+    reasons=(*WITHIN[:-1], collapse_reason("dissimilarity", 0.329, 0.331, 0.44, beyond=True))
+)
 
 
 # --- verdict ---
@@ -403,8 +313,7 @@ def test_diversity_reading_sets_synthetic_beside_held_out_real() -> None:
         "53 % of the real training slices lie within reach of the synthetic ones (held-out real: 60 %)."
     )
     assert text.endswith("n = 300 slices of each, 5 neighbours.")
-    assert "the generator repeats itself" not in text
-    assert "the generator repeats itself" in wording.diversity_reading(fidelity(0.53, 0.42, spread=0.2))
+    assert "They lie 0.93 times as far apart as the training slices do (held-out real: 1.02)." in text
 
 
 def test_copies_reading_counts_refusals_and_agrees_in_number() -> None:
@@ -448,6 +357,334 @@ def test_training_reading_judges_the_end_not_the_start() -> None:
 def test_picture_text_says_what_is_seen(kind: str, origin: str, n: int, text: str) -> None:
     fields = {"kind": kind, "origin": origin, "n": n, "fold": 2, "diagnosis": "no_tumour", "path": "a.png"}
     assert plain(wording.picture_text(Picture.model_validate(fields))).startswith(text)
+
+
+# --- the references, collapse, traces of copies, the discriminator ---
+
+
+def test_diversity_in_other_words_stands_beside_its_references() -> None:
+    scores = fidelity()
+    assert plain(wording.variety_reading(scores)) == (
+        "Synthetic tumour slices are as varied as 42.0 different slices of 300 (held-out real: 88.1; a few repeated: "
+        "3.0; noise: 290.2). 1.2 % of them all but repeat another (held-out real: 0.5 %): the generator may know about "
+        "4,012 different slices (birthday estimate)."
+    )
+    alone = fidelity(synthetic=set_scores(support=None, duplicate_share=0.0))
+    assert wording.variety_reading(alone).endswith(
+        "No two of them are all but alike, so how many different ones the generator may know cannot be told from 300."
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "said"),
+    [
+        (300, "too few for a Frechet distance that can be compared elsewhere."),
+        (1999, "too few for a Frechet distance that can be compared elsewhere."),
+        (2000, "compare it only with one of as many slices in the same features."),
+    ],
+)
+def test_a_frechet_distance_has_its_n(n: int, said: str) -> None:
+    text = plain(wording.frechet_reading(fidelity(n=n)))
+    assert text == (
+        f"Frechet distance 12.3 at n = {n:,} (held-out real: 4.50; a few repeated: 61.2; noise: 312): {said}"
+    )
+
+
+def test_the_collapse_verdict_gives_value_limit_and_real_of_what_is_beyond() -> None:
+    assert plain(wording.collapse_reading(fidelity(collapse=LOST))) == (
+        "Mode collapse, the generator of tumour slices repeats itself: coverage 12 % (collapse: below 31 %; real "
+        "slices: 40 %); as varied as 14 different slices of 300 (collapse: below 30; real slices: 88); 30.0 % all but "
+        "repeat another (collapse: above 6.0 %; real slices: 0.5 %)."
+    )
+    assert wording.collapse_reading(fidelity()) == "No mode collapse of tumour slices was found."
+    less = plain(wording.collapse_reading(fidelity(collapse=LESS_VARIED)))
+    assert less.startswith("No mode collapse of tumour slices was found, but less variety than in real ones:")
+    assert "0.329 (collapse: below 0.331; real slices: 0.440)" in less  # never reads as its limit
+    together = wording.collapse_reading(fidelity(collapse=collapse_verdict(lost=True)))
+    assert together.endswith("its measures together, none of them beyond its limit alone.")
+    assert "would not show" in wording.collapse_basis(fidelity())
+    assert plain(wording.collapse_basis(fidelity(collapse=LOST))) == (
+        "Limits from 200 draws of 300 real slices, whole ones and ones with modes taken away."
+    )
+
+
+def test_every_measure_of_a_collapse_has_a_phrase_a_column_and_its_side() -> None:
+    measures = get_args(CollapseReason.model_fields["measure"].annotation)
+    reasons = [collapse_reason(name, 0.1, 0.2, 0.3, beyond=True) for name in measures]
+    assert len({wording.collapse_phrase(one, 300) for one in reasons}) == len(measures)
+    assert {one.measure for one in reasons if wording.collapsed_side(one) == "above"} == {"duplicate_share"}
+    assert set(tables.MEASURE_COLUMNS) == set(measures)
+
+
+def test_the_collapse_table_marks_what_is_beyond_in_words() -> None:
+    table = tables.collapse_table((fidelity(), fidelity(collapse=LOST)))
+    well, ill = (dict(zip(table.columns, map(plain, row), strict=True)) for row in table.rows)
+    assert (well["Mode collapse"], ill["Mode collapse"]) == ("none found", "mode collapse")
+    assert well["Coverage"] == "42 % (below 31 %; real 40 %)"
+    assert ill["Coverage"] == "12 %, beyond (below 31 %; real 40 %)"
+    assert ill["All but repeat another"] == "30.0 %, beyond (above 6.0 %; real 0.5 %)"
+    assert ill["Spread"] == "–"  # not among its reasons
+
+
+def test_tables_of_diversity_have_a_row_for_each_reference_and_a_column_for_the_features() -> None:
+    for build in (tables.fidelity_table, tables.variety_table):
+        table = build((fidelity(), fidelity(extractor="classifier")))
+        assert [row[0] for row in table.rows[:4]] == [
+            "tumour, synthetic", "tumour, held-out real", "tumour, a few repeated", "tumour, noise",
+        ]  # fmt: skip
+        at = table.columns.index("Features")
+        assert [row[at] for row in table.rows[::4]] == ["random-conv-480", "classifier"]
+
+
+def test_the_primary_feature_space_is_used_or_else_the_first() -> None:
+    a, b = fidelity(extractor="classifier"), fidelity()
+    assert wording.primary_fidelity((a, b)) == (b,)
+    assert wording.primary_fidelity((a, a.model_copy(update={"extractor": "texture"}))) == (a,)
+    assert wording.primary_fidelity(()) == ()
+
+
+def test_moved_copies_are_told_apart() -> None:
+    assert "2 of the near-copies were found only by shifting" in wording.copies_reading(traced(n_moved_copies=2))
+    assert "1 of the near-copies was found only by shifting" in wording.copies_reading(traced())
+    assert "No near-copy had to be shifted" in wording.copies_reading(traced(n_moved_copies=0))
+    assert "shifted" not in wording.copies_reading(memorisation(n_near_copies=0, n_moved_copies=0))
+
+
+def test_copies_in_features_and_authenticity_stand_beside_held_out_real() -> None:
+    assert plain(wording.feature_copies_reading(traced())) == (
+        "In features of random-conv-480: 1.3 % of 400 generated no-tumour slices lie nearer to a training slice than "
+        "slices of different subjects almost ever do, more than among 250 held-out real ones (0.9 %). 91 % are "
+        "authentic, farther from their nearest training slice than that one is from other subjects, fewer than among "
+        "the held-out real ones (94 %); many fewer would speak of copying."
+    )
+    same = traced(feature_copy_share=0.009, authenticity=None)
+    assert "do, as many as among 250" in plain(wording.feature_copies_reading(same))
+    assert "authentic" not in wording.feature_copies_reading(same)
+    assert wording.feature_copies_reading(memorisation()) == ""
+
+
+@pytest.mark.parametrize(
+    ("auc", "half", "said"),
+    [
+        (0.52, 0.05, "Nobody could tell who was in the training part: AUC 0.520 (0.470 to 0.570)"),
+        (0.55, 0.05, "Nobody could tell who was in the training part"),
+        (0.60, 0.05, "One can tell, better than by guessing, who was in the training part"),
+        (0.40, 0.05, "Held-out slices lie nearer to synthetic ones than training slices do, so no one is given away"),
+    ],
+)
+def test_nobody_could_tell_only_where_the_interval_holds_a_half(auc: float, half: float, said: str) -> None:
+    text = plain(wording.membership_reading(traced((auc, half))))
+    assert text.startswith(said)
+    assert "training slices against 250 held-out real ones" in text
+    assert ("not ruled out" in text) == ("Nobody" in said)
+    assert wording.membership_reading(memorisation()) == ""
+
+
+def test_the_table_of_traces_is_there_only_where_something_was_measured() -> None:
+    assert tables.traces_table((memorisation(),)) is None
+    table = tables.traces_table((memorisation(), traced()))
+    assert table is not None
+    assert set(table.rows[0][4:]) == {"–"}
+    assert [plain(cell) for cell in table.rows[1][3:]] == [
+        "400 and 250", "1 of 4", "1.3 %", "0.9 %", "91 %", "94 %", "0.520 (0.470 to 0.570)",
+    ]  # fmt: skip
+
+
+def test_the_discriminator_is_told_with_both_its_sides() -> None:
+    assert plain(wording.discriminator_reading(discriminator())) == (
+        "At the moment that is kept the discriminator was right on 71 % of slices (error rate 29 %; 50 % is a draw): "
+        "it called 80 % of synthetic tumour slices synthetic (sensitivity) and 62 % of real slices held out from its "
+        "training real (specificity)."
+    )
+    assert "which it may know by heart" in wording.discriminator_reading(discriminator(on="training"))
+    row = tables.discriminators_table((discriminator(),)).rows[0]
+    assert [plain(cell) for cell in row[2:]] == ["held out from it", "29.0 %", "71.0 %", "80.0 %", "62.0 %"]
+
+
+# --- controls, statistics, doses, learning, the external test ---
+
+ILL = {"controls": (permuted(0.71, passed=False), collapsed_generator())}
+BOTH_ILL = {"controls": (permuted(0.71, passed=False), collapsed_generator(0.03, passed=False))}
+
+
+def test_a_control_that_did_not_come_out_null_takes_the_place_of_the_verdict() -> None:
+    for verdict in ("gain", "equivalent", "harm", "insufficient_evidence"):
+        ill = summary(verdict, UP, UP, **ILL)
+        assert wording.headline(ill).startswith("This study is not to be believed")
+        assert wording.verdict_name(ill).endswith(", not to be believed")
+        assert plain(wording.advice(ill)) == (
+            "The figures of this study are not to be believed, because a classifier that learned diagnoses dealt anew "
+            "at random did not do as guessing does: its balanced accuracy is 71.0 % (66.0 to 76.0), where 50 % is "
+            "guessing. Neither the verdict nor any accuracy on this page can be relied on."
+        )
+        assert wording.per_thousand_note(ill).endswith("These counts are not to be believed either.")
+        light = lights.utility_light(ill)
+        assert (light.level, light.word) == ("problem", "Not to be believed")
+        assert plain(light.why).startswith("1 of 2 controls did not come out null. +2.1 points")
+    assert plain(wording.disbelief(summary("gain", **BOTH_ILL))).endswith(
+        "and because three synthetic slices of each diagnosis, repeated, came out as a gain, although they show next "
+        "to nothing new: +3.0 points (+1.5 to +4.5) against real + classic augmentation."
+    )
+
+
+def test_controls_that_came_out_null_change_nothing_and_prove_little() -> None:
+    for n, controls in ((1, (permuted(),)), (2, (permuted(), collapsed_generator()))):
+        well = summary("gain", controls=controls)
+        assert wording.disbelief(well) == wording.controls_count(well) == ""
+        assert wording.headline(well) == wording.headline(summary("gain"))
+        assert wording.verdict_name(well) == "Gain"
+        assert lights.utility_light(well) == lights.utility_light(summary("gain"))
+        assert ("The control that" if n == 1 else "The 2 controls that") in wording.controls_reading(well)
+        assert wording.controls_reading(well).endswith("a fault smaller than the intervals would not show.")
+
+
+def test_the_table_of_controls_says_passed_or_not() -> None:
+    rows = tables.controls_table((permuted(0.71, passed=False), collapsed_generator())).rows
+    assert [plain(cell) for cell in rows[0][1:]] == ["71.0 % (66.0 to 76.0)", "50 %, as by guessing", "NOT passed"]
+    assert [plain(cell) for cell in rows[1][1:]] == ["-0.4 points (-1.9 to +1.1)", "no gain over 0.0 points", "passed"]
+
+
+def test_statistics_say_that_they_do_not_decide_and_whether_they_agree() -> None:
+    text = plain(wording.statistics_reading(statistics(), UP))
+    assert text == (
+        "Nothing here decides; the verdict follows from the two differences above alone. Asked in other ways: sign "
+        "flips of whole groups p = 0.013, a corrected t-test over folds and runs p = 0.041; in line with the interval."
+    )
+    assert "not all in line" in wording.statistics_reading(statistics(), OPEN)
+    assert "not all in line" in wording.statistics_reading(statistics(nadeau_bengio_p=0.2), UP)
+    one = plain(wording.statistics_reading(statistics(nadeau_bengio_p=None, sign_flip_p=0.0002), DOWN))
+    assert one.endswith("sign flips of whole groups p < 0.001; in line with the interval.")
+    assert "t-test" not in one
+
+
+def test_belief_is_in_per_cent_and_beyond_the_margin() -> None:
+    assert plain(wording.belief_reading(statistics(), UP)) == (
+        "Given these runs, a true gain of more than 2.0 points has 60 % of the belief, no difference that matters "
+        "38 %, a loss of more than 2.0 points 2 % (correlated Bayesian t-test)."
+    )
+    assert wording.belief_reading(statistics(belief=None), UP) == ""
+    assert len(tables.statistics_table(statistics(), UP).rows) == 5
+    assert len(tables.statistics_table(statistics(belief=None, nadeau_bengio_p=None), UP).rows) == 1
+
+
+def test_secondaries_have_their_direction_and_count_only_after_correction() -> None:
+    assert plain(wording.secondaries_reading(statistics(0.03, 0.02, 0.04))) == (
+        "Of 3 further measures, corrected for asking 3 times (Holm), 3 differ: accuracy is better, Brier score is "
+        "better, sensitivity at 90 % specificity is worse."
+    )
+    assert "1 differs: Brier score is better." in wording.secondaries_reading(statistics(0.3, 0.02, 0.4))
+    assert "not one differs" in wording.secondaries_reading(statistics(0.06))  # p by itself is 0.02
+    assert wording.secondaries_reading(statistics()) == ""
+    rows = tables.secondaries_table(statistics(0.03, 0.0003)).rows
+    assert [plain(cell) for cell in rows[0]] == ["accuracy", "+1.9 points (+0.9 to +2.9)", "p = 0.010", "p = 0.030"]
+    assert plain(rows[1][1]) == "-0.012 (-0.022 to -0.002)"
+    assert plain(rows[1][3]) == "p < 0.001"
+
+
+def test_further_measures_are_columns_only_where_measured() -> None:
+    bare = arm("real")
+    assert tables.further_table((bare,), statistics()) is None
+    some = tables.further_table((bare, arm("real+classic", ppv=estimate(0.4), brier=estimate(0.1))), statistics())
+    assert some is not None
+    assert [plain(name) for name in some.columns] == ["Arm", "PPV at prevalence 10 %", "Brier score"]
+    assert [plain(cell) for cell in some.rows[0][1:]] == ["–", "–"]
+    assert [plain(cell) for cell in some.rows[1][1:]] == ["40.0 % (38.0 to 42.0)", "0.100 (0.080 to 0.120)"]
+
+
+def test_no_dose_is_chosen_by_its_result() -> None:
+    near = dose(estimate(0.004), estimate(0.012), estimate(0.021), estimate(0.024))
+    assert plain(wording.dose_reading(near)) == (
+        "The dose that decides, 1 synthetic slice a real one, was fixed beforehand. The best estimate is that at 2 "
+        "synthetic slices a real one, +2.4 points (+0.4 to +4.4); all intervals overlap, so which dose is best cannot "
+        "be told."
+    )
+    apart = dose(estimate(0.05), estimate(0.01), estimate(0.0))
+    assert "that at 0.25 synthetic slices" in wording.dose_reading(apart)
+    assert wording.dose_reading(apart).endswith("some intervals lie apart, so the dose matters.")
+    assert [row[0] for row in tables.dose_table(near).rows] == ["0.25", "0.5", "1 (decides)", "2"]
+
+
+@pytest.mark.parametrize(
+    ("fewest", "said"),
+    [
+        (0.03, "the intervals overlap, so whether they do more with fewer cannot be told"),
+        (0.09, "they did more where there was less to learn from"),
+        (-0.09, "they did less where there was less to learn from"),
+    ],
+)
+def test_a_learning_curve_is_read_from_its_ends(fewest: float, said: str) -> None:
+    text = plain(wording.learning_reading(learning(estimate(fewest), estimate(0.5), estimate(0.02)), known=True))
+    assert text.endswith(f"with 100 % of those in training (52 subjects a fold) +2.0 points (0.0 to +4.0); {said}.")
+    assert "with 25 % of those in training (13 subjects a fold)" in text
+    assert "image groups" in wording.learning_reading(learning(estimate(0.02)), known=False)
+
+
+def test_the_learning_table_has_the_arms_that_there_are() -> None:
+    table = tables.learning_table(learning(estimate(0.03), estimate(0.02)), known=False)
+    assert table.columns[1:4] == ("Image groups, a fold", "Real + classic augmentation", "Real + classic + synthetic")
+    assert [plain(row[0]) for row in table.rows] == ["50 %", "100 %"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "low", "high", "said"),
+    [
+        ("gain", 0.001, 0.045, "a gain is shown. It bears out the verdict."),
+        ("gain", -0.01, 0.045, "neither a gain nor a loss is shown. It does not bear out the verdict."),
+        ("gain", -0.04, -0.01, "a loss is shown. It contradicts the verdict."),
+        ("harm", -0.04, -0.01, "a loss is shown. It bears out the verdict."),
+        ("harm", 0.01, 0.04, "a gain is shown. It contradicts the verdict."),
+        ("equivalent", 0.01, 0.04, "a gain is shown. Two-sided:"),
+    ],
+)
+def test_an_external_test_bears_out_the_verdict_or_does_not(verdict: str, low: float, high: float, said: str) -> None:
+    text = plain(wording.external_reading(external(low, high), verdict, known=True))
+    assert said in text
+    assert "40 slices of 40 subjects" in text
+    assert "2 slices too like ones of the study were left out" in text
+    assert text.endswith("McNemar’s test of accuracy p = 0.210, DeLong’s test of AUC p = 0.030; one slice a subject.")
+
+
+def test_tests_for_one_slice_a_subject_are_not_made_of_several() -> None:
+    several = external(mcnemar_p=None, delong_p=None, left_out=0)
+    text = wording.external_reading(several, "gain", known=True)
+    assert text.endswith("hold for one slice a subject only, and were not made.")
+    assert "left out" not in text
+
+
+def test_an_external_loss_dims_the_utility_light_and_an_external_gain_changes_only_its_words() -> None:
+    borne, lost = (summary("gain", external=external(*ends)) for ends in ((0.001, 0.045), (-0.04, -0.01)))
+    assert lights.utility_light(borne).level == "good"
+    assert plain(lights.utility_light(borne).why).endswith("External test: +2.3 points (+0.1 to +4.5), 40 subjects.")
+    assert (lights.utility_light(lost).level, lights.utility_light(lost).word) == ("caution", "Not at another test")
+    assert "the external test apart" in " ".join(limits(borne))
+    assert "the external test apart" not in " ".join(limits(summary("gain")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "said"),
+    [
+        ({}, "good", ""),
+        ({"membership_auc": estimate(0.6, 0.05)}, "caution", "can be told from them: AUC 0.600"),
+        ({"membership_auc": estimate(0.4, 0.05)}, "good", ""),
+        ({"feature_copy_share": 0.08}, "caution", "In features, copies are 7.1 points more frequent"),
+        ({"feature_copy_share": 0.05}, "good", ""),
+    ],
+)
+def test_traces_of_copies_dim_their_light(changes: dict[str, object], level: str, said: str) -> None:
+    light = lights.copies_light((memorisation(), traced(**changes)))
+    assert light.level == level
+    assert said in light.why
+    assert ("features" in light.why or "told" in light.why) == bool(said)
+
+
+def test_the_diversity_light_names_what_collapsed_and_how_many_more() -> None:
+    light = lights.diversity_light((fidelity(), fidelity(fold=1, collapse=LOST), fidelity(fold=2, collapse=LOST)), ())
+    assert (light.level, light.word) == ("problem", "Collapsed")
+    assert plain(light.why).startswith("The generator of tumour slices lost modes (fold 1): coverage 12 % (collapse:")
+    assert light.why.endswith("n = 300. So did 1 more of 3 sets.")
+    less = lights.diversity_light((fidelity(0.6, 0.4, collapse=LESS_VARIED),), ())
+    assert (less.level, less.word) == ("caution", "Less varied")
+    assert "Tumour slices, fold 0: dissimilarity of two slices 0.329" in plain(less.why)
 
 
 # --- the collapse watch ---
@@ -813,7 +1050,9 @@ def test_utility_light_follows_the_verdict(verdict: str, level: str, word: str) 
         (fidelity(0.6, 0.4), "good"),
         (fidelity(0.4, 0.4), "caution"),
         (fidelity(0.6, 0.1), "problem"),
-        (fidelity(0.6, 0.4, spread=0.1), "problem"),
+        (fidelity(0.6, 0.4, collapse=LOST), "problem"),
+        (fidelity(0.6, 0.4, collapse=LESS_VARIED), "caution"),
+        (fidelity(0.6, 0.1, collapse=LESS_VARIED), "problem"),
         (fidelity(0.6, 0.4, reference=(0.0, 0.0)), "unknown"),
     ],
 )
