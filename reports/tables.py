@@ -368,7 +368,8 @@ def traces_table(memorisation: Sequence[MemorisationScores]) -> Table | None:
     )
     columns = (
         "Slices", "Fold", "Features", "n, synthetic and held-out real", "Near-copies found only by moving",
-        "Copies in features, synthetic", "held-out real", "Authentic, synthetic", "held-out real",
+        "Copies in features, synthetic", "Copies in features, held-out real", "Authentic, synthetic",
+        "Authentic, held-out real",
         "Membership attack, AUC",
     )  # fmt: skip
     return Table("Copies that pixels alone do not show, before the screen.", columns, rows)

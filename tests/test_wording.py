@@ -656,6 +656,8 @@ def test_an_external_loss_dims_the_utility_light_and_an_external_gain_changes_on
     assert lights.utility_light(borne).level == "good"
     assert plain(lights.utility_light(borne).why).endswith("External test: +2.3 points (+0.1 to +4.5), 40 subjects.")
     assert (lights.utility_light(lost).level, lights.utility_light(lost).word) == ("caution", "Not at another test")
+    unsure = summary("gain", external=external(-0.01, 0.045))
+    assert lights.utility_light(unsure).level == "good"  # its words tell
     assert "the external test apart" in " ".join(limits(borne))
     assert "the external test apart" not in " ".join(limits(summary("gain")))
 
