@@ -138,6 +138,17 @@ def test_a_discriminator_that_always_wins_or_overfits_raises_the_alarm(sides, ru
     assert [r.rule for r in decisions[-1].reasons] == [rule]
 
 
+def test_missing_heads_are_an_alarm_only_when_enough_images_were_seen():
+    enough = WatchConfig().young
+    for seen, verdict in ((enough - 100, "suspect"), (enough, "alarm")):
+        decisions, watch = run_on([look_at(seen + i, coverage=0.1) for i in range(3)], start=0.8)
+        assert decisions[-1].verdict == verdict
+        assert {r.rule for r in decisions[-1].reasons} == {"uncovered"}
+        assert watch.best.wrong == 1  # poor all the same
+    decisions, _ = run_on([look_at(1000, coverage=0.1, diversity=0.3)] * 3, start=0.8)
+    assert decisions[-1].verdict == "alarm"  # alike too: no youth excuses that
+
+
 def test_accuracy_of_separated_overfitted_and_alike_logits():
     rng = np.random.default_rng(0)
     real_side, fake_side = (rng.normal(mean, 1, 400).astype(np.float32) for mean in (8, -8))
