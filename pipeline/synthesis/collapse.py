@@ -49,9 +49,9 @@ class WatchConfig(BaseModel):
     grace: float = Field(0.1, ge=0, le=1)
     # share of the budget from which samples must vary: the slowest training that ended well began to at 0.65
     mature: float = Field(0.65, ge=0, le=1)
-    # Images seen before which missing kinds of heads are no alarm. Measured at 64 px: a good training covered a tenth of
-    # what it did in the end after 30,000 images, and all of it after 80,000; one that is given 20,000 in all is poor,
-    # not collapsed, and to begin it anew would only take what it has.
+    # Images seen before which missing kinds of heads are no alarm. Measured at 64 px: a good training covered nothing
+    # after 70,000 images, blurred by then, and all it ever did after 90,000; one that has seen 20,000 at the end of its
+    # budget is poor, not collapsed, and to begin it anew would only take what it has.
     young: int = Field(50_000, ge=0)
     # A generator that is still poor is left alone while its richness grew by `rise` over the mean of the last `trend`
     # of the budget; one that waits in a blur moves by 0.02, one that comes to life by 0.1 and more.
