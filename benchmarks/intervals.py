@@ -3,7 +3,7 @@
 Two arms, five folds, seeds as told; slices of one head succeed and fail together, arms have luck of their own in each
 head, and each trained model is a little better or worse than its method in all heads at once (`training`). Truths are
 known in closed form: of the method (a new training each time) and of the models that were trained (in their shares of
-the test groups). `python benchmarks/intervals.py [repetitions]`; 400 take about four minutes with OMP_NUM_THREADS=1.
+the test groups). `python benchmarks/intervals.py [repetitions]`; 200 take about two minutes with OMP_NUM_THREADS=1.
 """
 
 import sys
@@ -198,7 +198,7 @@ def secondary(world: World, groups: int, repetitions: int) -> None:
 
 
 def main() -> None:
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 400
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     began = time.monotonic()
     print(f"{repetitions} studies each, {DRAWS} resamples, {FOLDS} folds")
     for world in WORLDS:
