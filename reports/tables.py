@@ -386,7 +386,8 @@ def discriminators_table(discriminators: Sequence[DiscriminatorScores]) -> Table
         (
             diagnosis_name(scores.diagnosis),
             str(scores.fold),
-            {"held_out_real": "held out from it", "training": "learned from"}[scores.on],
+            f"{scores.n_real:,} " + {"held_out_real": "held out from it", "training": "learned from"}[scores.on],
+            f"{scores.n_synthetic:,}",
             percent(scores.error_rate),
             percent(scores.accuracy),
             percent(scores.sensitivity),
@@ -395,8 +396,8 @@ def discriminators_table(discriminators: Sequence[DiscriminatorScores]) -> Table
         for scores in discriminators
     )
     columns = (
-        "Discriminator of", "Fold", "Real slices", "Error rate", "Accuracy", "Sensitivity (synthetic called so)",
-        "Specificity (real called so)",
+        "Discriminator of", "Fold", "Real slices", "Synthetic slices", "Error rate", "Accuracy",
+        "Sensitivity (synthetic called so)", "Specificity (real called so)",
     )  # fmt: skip
     return Table("What the discriminator of each kept generator could tell; 50 % is a draw.", columns, rows)
 

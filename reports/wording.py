@@ -819,13 +819,14 @@ def training_reading(record: TrainingRecord, *, known: bool) -> str:
 def discriminator_reading(scores: DiscriminatorScores) -> str:
     """What the discriminator of the kept generator could tell; "right" is to call synthetic slices synthetic."""
     of = {
-        "held_out_real": "real slices held out from its training",
-        "training": "the real slices that it learned from, which it may know by heart,",
+        "held_out_real": f"{scores.n_real:,} real slices held out from its training",
+        "training": f"{scores.n_real:,} real slices that it learned from, which it may know by heart,",
     }[scores.on]
     return (
         f"At the moment that is kept the discriminator was right on {percent(scores.accuracy, 0)} of slices "
         f"(error rate {percent(scores.error_rate, 0)}; 50{NBSP}% is a draw): it called "
-        f"{percent(scores.sensitivity, 0)} of synthetic {slices_of(scores.diagnosis)} synthetic (sensitivity) and "
+        f"{percent(scores.sensitivity, 0)} of {scores.n_synthetic:,} synthetic {slices_of(scores.diagnosis)} synthetic "
+        "(sensitivity) and "
         f"{percent(scores.specificity, 0)} of {of} real (specificity)."
     )
 

@@ -232,6 +232,8 @@ def discriminator(**changes: object) -> DiscriminatorScores:
         "fold": 0,
         "diagnosis": "tumour",
         "on": "held_out_real",
+        "n_real": 31,
+        "n_synthetic": 96,
         "error_rate": 0.29,
         "accuracy": 0.71,
         "sensitivity": 0.80,

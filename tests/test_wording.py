@@ -493,12 +493,12 @@ def test_the_table_of_traces_is_there_only_where_something_was_measured() -> Non
 def test_the_discriminator_is_told_with_both_its_sides() -> None:
     assert plain(wording.discriminator_reading(discriminator())) == (
         "At the moment that is kept the discriminator was right on 71 % of slices (error rate 29 %; 50 % is a draw): "
-        "it called 80 % of synthetic tumour slices synthetic (sensitivity) and 62 % of real slices held out from its "
-        "training real (specificity)."
+        "it called 80 % of 96 synthetic tumour slices synthetic (sensitivity) and 62 % of 31 real slices held out from "
+        "its training real (specificity)."
     )
     assert "which it may know by heart" in wording.discriminator_reading(discriminator(on="training"))
     row = tables.discriminators_table((discriminator(),)).rows[0]
-    assert [plain(cell) for cell in row[2:]] == ["held out from it", "29.0 %", "71.0 %", "80.0 %", "62.0 %"]
+    assert [plain(cell) for cell in row[2:]] == ["31 held out from it", "96", "29.0 %", "71.0 %", "80.0 %", "62.0 %"]
 
 
 # --- controls, statistics, doses, learning, the external test ---
