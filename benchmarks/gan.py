@@ -106,11 +106,8 @@ def judge(samples: Mapping[str, Images], data: Data) -> dict[str, Any]:
             for draw in range(DRAWS)
         ]
         groups = data.rows.loc[part, "group"].tolist()
-        threshold = memorisation.near_copy_threshold(data.images[part], groups)
-        copies = [
-            float((memorisation.nearest(of, data.images[part], training_groups=groups)[0] <= threshold).mean())
-            for of in (images, data.images[test])
-        ]
+        finder = memorisation.CopyFinder(data.images[part], groups)
+        copies = [float(finder.find(of).near_copy.mean()) for of in (images, data.images[test])]
         found[diagnosis] = {
             "n": scores[0].n,
             **{

@@ -257,7 +257,7 @@ class MemorisationScores(Record):
     held_out_real_near_copy_share: float
     # near-copies found only after moving them (shifted, scaled, turned): among n_near_copies
     n_moved_copies: int | None = None
-    extractor: str | None = None  # of the three below
+    extractor: str | None = None  # of the four below
     # share nearer, in features, to a training slice than the 1 % quantile of training slices of different subjects
     feature_copy_share: Finite | None = None
     held_out_real_feature_copy_share: Finite | None = None
@@ -265,8 +265,8 @@ class MemorisationScores(Record):
     # another subject (Alaa et al. 2022); memorised ones are not authentic
     authenticity: Finite | None = None
     held_out_real_authenticity: Finite | None = None
-    # can one tell who was in the training part from the synthetic images alone? AUC of the distance to the nearest
-    # synthetic image, training against held-out groups; 0.5: no
+    # can one tell who was in the training part from the synthetic images that are kept? AUC, in pixels, of the distance
+    # to the nearest of them over that to the nearest other subject, training against held-out groups; 0.5: no
     membership_auc: Estimate | None = None
 
 

@@ -28,8 +28,10 @@ from flows.summary import summarise
 from flows.watch import make_ruler, training_set
 from pipeline.compute import best_compute
 from pipeline.evidence import fidelity, memorisation, utility
+from pipeline.evidence.authenticity import FeatureCopies, feature_copies
 from pipeline.evidence.comparison import compare
 from pipeline.evidence.features import RandomFeatures, standardise
+from pipeline.evidence.membership import membership_auc
 from pipeline.evidence.shortcuts import audit
 from pipeline.export.gate import Screened, screen
 from pipeline.formats.synthetic import MANIFEST_NAME, read_synthetic, write_synthetic
@@ -234,41 +236,43 @@ def sample_task(root: Path, fold: int, diagnosis: str) -> None:
     manifest = pd.read_parquet(run.manifest)
     real = np.load(run.normalised(fold), mmap_mode="r")
     parts = _fold(run, fold)
-    of_training = _rows(manifest, parts.train, diagnosis)
-    training, groups = real[of_training], manifest.loc[of_training, "group"].tolist()
-    threshold = memorisation.near_copy_threshold(training, groups)
-    wanted = max(1, round(record.config.utility.ratio * len(training)))
+    of_diagnosis = _rows(manifest, parts.train, diagnosis)
+    # a generator that began as a joint one has seen the other diagnosis too, and may copy from it
+    alone = record.config.synthesis.strategy == "per_class"
+    learned = of_diagnosis if alone else _rows(manifest, parts.train)
+    finder = memorisation.CopyFinder(real[learned], manifest.loc[learned, "group"].tolist())
+    wanted = max(1, round(record.config.utility.ratio * int(of_diagnosis.sum())))
     with progress.stage(f"Sample and screen {diagnosis} slices, fold {fold}", "slices") as update:
         found = _screened_sample(
             model=run.model(fold, diagnosis),
-            training=training,
-            training_groups=groups,
-            threshold=threshold,
+            training=real[of_diagnosis],
+            finder=finder,
             wanted=wanted,
             seed=_seed(record.seed, "sample", fold, diagnosis),
             update=update,
         )
-    chosen = np.flatnonzero(found.screened.kept)
+    chosen, in_test = np.flatnonzero(found.screened.kept), _rows(manifest, parts.test, diagnosis)
     if not len(chosen):
         raise TrainingFailed(
             f"none of {len(found.images)} generated {diagnosis} slices of fold {fold} passed the screen "
             f"({found.screened.near_copy.sum()} near-copies, {found.screened.broken.sum()} broken); train longer "
             "(gan.images) or with more slices"
         )
-    test = real[_rows(manifest, parts.test, diagnosis)]
-    held_out, _ = memorisation.nearest(test, training, training_groups=groups)
-    scores = memorisation.memorisation(
+    scores = _copies_scored(
+        found=found,
+        finder=finder,
+        training=real[of_diagnosis],
+        training_groups=manifest.loc[of_diagnosis, "group"].tolist(),
+        held_out=real[in_test],
+        held_out_groups=manifest.loc[in_test, "group"].tolist(),
         fold=fold,
         diagnosis=diagnosis,
-        synthetic_distances=found.distances,
-        held_out_real_distances=held_out,
-        threshold=threshold,
-        n_broken=int(found.screened.broken.sum()),
-        n_kept=len(chosen),
+        rng=np.random.default_rng(_seed(record.seed, "membership", fold, diagnosis)),
     )
     write_record(_score_path(run, "memorisation", fold, diagnosis), scores)
+    nearest = real[np.flatnonzero(learned)[found.copies.nearest]]
     pictures.nearest_pairs(
-        run, fold, diagnosis, generated=found.images, nearest=training[found.nearest], distances=found.distances
+        run, fold, diagnosis, generated=found.images, nearest=nearest, distances=found.copies.distances
     )
     write_synthetic(
         run.synthetic(fold, diagnosis),
@@ -281,11 +285,10 @@ def sample_task(root: Path, fold: int, diagnosis: str) -> None:
 
 @dataclass(frozen=True)
 class _Generated:
-    """All images generated (N, 1, S, S), distance and index (N,) of their nearest training slice, and the screen."""
+    """All images generated (N, 1, S, S), what was found of their nearest training slices, and the screen."""
 
     images: NDArray[np.float32]
-    distances: NDArray[np.float32]
-    nearest: NDArray[np.int64]
+    copies: memorisation.Found
     screened: Screened
 
 
@@ -293,8 +296,7 @@ def _screened_sample(
     *,
     model: Path,
     training: NDArray[np.float32],
-    training_groups: list[str],
-    threshold: float,
+    finder: memorisation.CopyFinder,
     wanted: int,
     seed: int,
     update: progress.Update,
@@ -302,15 +304,61 @@ def _screened_sample(
     """Generate until `wanted` images pass the screen: each round replaces what was refused, up to MOST_DRAWN times."""
     generator, trained = model_dir.load_generator(model)
     images = np.empty((0, *training.shape[1:]), np.float32)
+    copies = finder.find(images)
     missing = wanted
     while missing and len(images) < MOST_DRAWN * wanted:
         seeds = range(seed + len(images), seed + len(images) + missing)
-        images = np.concatenate([images, sample(generator, trained, seeds=seeds)])
-        distances, nearest = memorisation.nearest(images, training, training_groups=training_groups)
-        screened = screen(synthetic=images, training=training, distances=distances, threshold=threshold)
+        new = sample(generator, trained, seeds=seeds)
+        images, copies = np.concatenate([images, new]), copies.and_then(finder.find(new))
+        screened = screen(synthetic=images, training=training, near_copy=copies.near_copy)
         missing = wanted - int(screened.kept.sum())
         update(wanted - missing, wanted)
-    return _Generated(images, distances, nearest, screened)
+    return _Generated(images, copies, screened)
+
+
+def _copies_scored(
+    *,
+    found: _Generated,
+    finder: memorisation.CopyFinder,
+    training: NDArray[np.float32],
+    training_groups: list[str],
+    held_out: NDArray[np.float32],
+    held_out_groups: list[str],
+    fold: int,
+    diagnosis: str,
+    rng: np.random.Generator,
+) -> MemorisationScores:
+    """Copies among all generated images, in pixels and features; the attack, on those that may leave, in pixels."""
+    extractor = RandomFeatures()
+    reference = extractor.extract(training)
+
+    def in_features(images: NDArray[np.float32]) -> FeatureCopies:
+        return feature_copies(
+            images=standardise(extractor.extract(images), reference=reference),
+            training=standardise(reference, reference=reference),
+            training_groups=training_groups,
+        )
+
+    return memorisation.memorisation(
+        fold=fold,
+        diagnosis=diagnosis,
+        synthetic=found.copies,
+        held_out_real=finder.find(held_out),
+        threshold=finder.threshold,
+        n_broken=int(found.screened.broken.sum()),
+        n_kept=int(found.screened.kept.sum()),
+        extractor=extractor.name,
+        synthetic_features=in_features(found.images[~found.screened.broken]),
+        held_out_real_features=in_features(held_out),
+        membership_auc=membership_auc(
+            synthetic=memorisation.thumbnails(found.images[found.screened.kept]),
+            training=memorisation.thumbnails(training),
+            training_groups=training_groups,
+            held_out=memorisation.thumbnails(held_out),
+            held_out_groups=held_out_groups,
+            rng=rng,
+        ),
+    )
 
 
 @task(name="fidelity", cache_policy=NO_CACHE)

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from data_contracts.results import Estimate
 from pipeline.evidence import memorisation as mem
-from pipeline.evidence.memorisation import memorisation, near_copies, near_copy_threshold, nearest
+from pipeline.evidence.authenticity import FeatureCopies
+from pipeline.evidence.memorisation import CopyFinder, Found, memorisation, near_copies, near_copy_threshold, nearest
 
 
 def blobs(n, seed=0, size=64):
@@ -90,20 +93,116 @@ def test_an_exact_copy_is_always_a_near_copy_even_of_two_subjects_with_the_same_
     assert near_copies(distances, threshold=threshold).all()
 
 
-def test_scores_count_what_the_screen_would():
-    found = memorisation(
+def moved(images, *, shift=(0, 0), scale=1.0, turn=0.0):
+    """Turned by degrees and scaled about the middle, then shifted by pixels; -1 where nothing was."""
+    angle = np.deg2rad(turn)
+    back = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / scale
+    middle = (np.array(images.shape[2:]) - 1) / 2
+    offset = middle - back @ (middle + shift)
+    found = [ndimage.affine_transform(one, back, offset=offset, order=1, cval=-1) for one in images[:, 0]]
+    return np.stack(found)[:, None].astype(np.float32)
+
+
+MOVES = {
+    "shifted": {"shift": (6, -4)},
+    "smaller": {"scale": 0.9},
+    "larger": {"scale": 1.1},
+    "turned": {"turn": -10},
+    "all": {"shift": (-3, 4), "scale": 1.06, "turn": 6},
+}
+
+
+@pytest.fixture(scope="module")
+def finders():
+    return CopyFinder(blobs(24), each(24)), CopyFinder(blobs(24), each(24), search=False)
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_moved_copies_are_found_by_the_search(finders, move):
+    searching, quick = finders
+    training = blobs(24)
+    training[12:] = training[12:, ..., ::-1]
+    copies = moved(training, **MOVES[move])
+    found, plain = searching.find(copies), quick.find(copies)
+    assert found.near_copy.mean() > 0.9
+    assert (found.nearest == np.arange(24))[found.near_copy].all()
+    assert np.median(found.distances) < 0.5 * np.median(plain.distances)
+    assert found.moved.tolist() == (found.near_copy & ~plain.near_copy).tolist()
+    if move in ("shifted", "all"):
+        assert found.moved.mean() > 0.9  # as they are, they resemble nobody
+    assert not plain.moved.any()
+
+
+def test_images_of_nobody_are_no_copies_however_they_are_moved(finders):
+    assert finders[0].find(blobs(24, seed=5)).near_copy.mean() < 0.15
+
+
+def test_searched_threshold_is_read_through_the_same_search():
+    training = blobs(12)
+    searched, _ = nearest(training, training, training_groups=each(12), image_groups=each(12), search=True)
+    plain, _ = nearest(training, training, training_groups=each(12), image_groups=each(12))
+    assert near_copy_threshold(training, each(12), search=True) == pytest.approx(np.quantile(searched, 0.01))
+    assert not np.allclose(searched, plain)
+    finder = CopyFinder(training, each(12))
+    found = finder.find(training)
+    assert finder.threshold == near_copy_threshold(training, each(12), search=True)
+    assert found.near_copy.all()
+    assert not found.moved.any()
+
+
+def test_a_threshold_asks_no_more_slices_than_its_most(monkeypatch):
+    monkeypatch.setattr(mem, "MOST_SLICES", 5)
+    training = blobs(9)
+    every_other, _ = nearest(training[::2], training, training_groups=each(9), image_groups=each(9)[::2])
+    assert near_copy_threshold(training, each(9)) == pytest.approx(np.quantile(every_other, 0.01))
+
+
+def test_search_judges_other_sizes_blank_and_broken_images():
+    small = blobs(8, size=32)
+    finder = CopyFinder(small, each(8))
+    strange = np.concatenate([small[:1], np.full_like(small[:1], 0.5), np.full_like(small[:1], np.nan)])
+    found = finder.find(strange)
+    assert found.near_copy.tolist() == [True, False, False]
+    np.testing.assert_allclose(found.distances[1:], 1)
+    assert len(finder.find(small[:0])) == 0
+    joined = finder.find(small[:2]).and_then(finder.find(small[5:6]))
+    assert joined.nearest.tolist() == [0, 1, 5]
+
+
+def found(distances, near_copy, moved_copies=None):
+    n = len(distances)
+    moved_copies = [False] * n if moved_copies is None else moved_copies
+    return Found(np.float32(distances), np.zeros(n, np.int64), np.array(near_copy, bool), np.array(moved_copies, bool))
+
+
+def summed(synthetic, held_out_real):
+    return memorisation(
         fold=1,
         diagnosis="tumour",
-        synthetic_distances=np.float32([0.0, 0.1, 0.2, 0.5]),
-        held_out_real_distances=np.float32([0.05, 0.3]),
+        synthetic=synthetic,
+        held_out_real=held_out_real,
         threshold=0.1,
         n_broken=1,
         n_kept=1,
+        extractor="some",
+        synthetic_features=FeatureCopies(copy_share=0.3, authenticity=0.6),
+        held_out_real_features=FeatureCopies(copy_share=0.1, authenticity=0.8),
+        membership_auc=Estimate(estimate=0.6, low=0.5, high=0.7),
     )
-    assert (found.n_generated, found.n_near_copies, found.n_held_out_real) == (4, 2, 2)
-    assert found.median_distance_synthetic == pytest.approx(0.15)
-    assert found.median_distance_held_out_real == pytest.approx(0.175)
-    assert found.held_out_real_near_copy_share == 0.5
+
+
+def test_scores_count_what_the_screen_would():
+    scores = summed(
+        found([0.0, 0.1, 0.2, 0.5], [True, True, False, False], [False, True, False, False]),
+        found([0.05, 0.3], [True, False]),
+    )
+    assert (scores.n_generated, scores.n_near_copies, scores.n_moved_copies, scores.n_held_out_real) == (4, 2, 1, 2)
+    assert scores.median_distance_synthetic == pytest.approx(0.15)
+    assert scores.median_distance_held_out_real == pytest.approx(0.175)
+    assert scores.held_out_real_near_copy_share == 0.5
+    assert (scores.feature_copy_share, scores.held_out_real_feature_copy_share) == (0.3, 0.1)
+    assert (scores.authenticity, scores.held_out_real_authenticity) == (0.6, 0.8)
+    assert (scores.extractor, scores.membership_auc.estimate) == ("some", 0.6)
 
 
 def test_nothing_to_compare_with_is_refused():
@@ -112,12 +211,4 @@ def test_nothing_to_compare_with_is_refused():
     with pytest.raises(ValueError, match="two other subjects"):
         near_copy_threshold(blobs(3), ["group-1", "group-1", "group-2"])
     with pytest.raises(ValueError, match="nothing to compare"):
-        memorisation(
-            fold=0,
-            diagnosis="tumour",
-            synthetic_distances=np.float32([]),
-            held_out_real_distances=np.float32([0.1]),
-            threshold=0.1,
-            n_broken=0,
-            n_kept=0,
-        )
+        summed(found([], []), found([0.1], [False]))

@@ -24,14 +24,13 @@ def screen(
     *,
     synthetic: NDArray[np.float32],
     training: NDArray[np.float32],
-    distances: NDArray[np.floating],
-    threshold: float,
+    near_copy: NDArray[np.bool_],
 ) -> Screened:
     """Refuse generated images that copy a training slice or that are no images.
 
-    synthetic, training: float32 (N, 1, S, S) and (M, 1, S, S) in [-1, 1]. distances: (N,) of each generated image
-    to its nearest training slice, 0 a copy; at or below `threshold` it is a near-copy. Broken: values that are not
-    finite, or a mean or contrast outside the range of the training images widened by a quarter.
+    synthetic, training: float32 (N, 1, S, S) and (M, 1, S, S) in [-1, 1]. near_copy: bool (N,), what the judge of
+    memorisation found to copy a training slice. Broken: values that are not finite, or a mean or contrast outside
+    the range of the training images widened by a quarter.
     """
     finite = np.array([np.isfinite(image).all() for image in synthetic], dtype=bool)
     broken = ~finite
@@ -40,4 +39,4 @@ def screen(
         slack = MARGIN * (known.max() - known.min())
         found = measure(np.where(finite[:, None, None, None], synthetic, 0.0), axis=(1, 2, 3))
         broken |= (found < known.min() - slack) | (found > known.max() + slack)
-    return Screened(near_copy=distances <= threshold, broken=broken)
+    return Screened(near_copy=near_copy, broken=broken)
