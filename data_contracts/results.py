@@ -27,7 +27,7 @@ class Record(BaseModel):
 
 
 class Estimate(Record):
-    """A figure and its 95 % interval from the cluster bootstrap over test subjects."""
+    """A figure and its 95 % interval over test subjects and, where there are several seeds, over trainings."""
 
     estimate: float
     low: float
@@ -64,7 +64,7 @@ class ArmScores(Record):
     specificity: Estimate
     # at the threshold that reaches `Statistics.at_specificity` among this arm's own test slices, model by model
     sensitivity_at_specificity: Estimate | None = None
-    ppv: Estimate | None = None  # at `Statistics.prevalence`, threshold 0.5
+    ppv: Estimate | None = None  # at `Statistics.prevalence`, threshold 0.5, from mean sensitivity and specificity
     npv: Estimate | None = None
     brier: Estimate | None = None  # of calibrated probabilities, both diagnoses weighted alike; 0.25 says nothing
     calibration_error: Estimate | None = None  # expected |probability - share of tumour| over ten equal bins, likewise
@@ -74,7 +74,7 @@ SecondaryMetric = Literal["accuracy", "auc", "sensitivity", "specificity", "sens
 
 
 class Secondary(Record):
-    """PRIMARY_ARM minus REFERENCE_ARM in a measure that does not decide; p two-sided, by sign flips of groups."""
+    """PRIMARY_ARM minus REFERENCE_ARM in a measure that does not decide; p two-sided, the interval inverted."""
 
     metric: SecondaryMetric
     difference: Estimate
@@ -96,8 +96,10 @@ class Belief(Record):
 class Statistics(Record):
     """Other ways to ask the primary question, and what the further measures are taken at. None of them decides."""
 
-    sign_flip_p: float  # of the primary difference, two-sided; groups keep or change sign of their part of it
-    nadeau_bengio_p: float | None  # corrected resampled t over folds and seeds; None with one of both
+    # of the primary difference, two-sided; groups keep or change sign of their part of it. Of the models that were
+    # trained: it knows no noise of training, so it can be smaller than the interval allows
+    sign_flip_p: float
+    nadeau_bengio_p: float | None  # corrected resampled t over folds and seeds; None with one fold
     belief: Belief | None
     secondaries: tuple[Secondary, ...]
     at_specificity: float
@@ -231,6 +233,8 @@ class DiscriminatorScores(Record):
     fold: int
     diagnosis: str
     on: Literal["held_out_real", "training"]
+    n_real: int
+    n_synthetic: int
     error_rate: Finite  # 1 - accuracy
     accuracy: Finite  # mean of sensitivity and specificity: as many real as synthetic ones
     sensitivity: Finite  # share of synthetic slices called synthetic
@@ -446,6 +450,7 @@ class Provenance(Record):
     config: dict[str, object]
     config_digest: str
     source_digest: str
+    external_digest: str = ""  # of the locked test set; "" where there is none
 
 
 class RunSummary(Record):
@@ -471,3 +476,24 @@ class RunSummary(Record):
     pictures: tuple[Picture, ...]
     warnings: tuple[str, ...]
     provenance: Provenance
+
+
+class Evaluation(Record):
+    """Two sets of images compared, whoever made them; `augment-mri evaluate`.
+
+    Real images are parted at random by group: half are what the synthetic ones are judged against, half the reference
+    that real images reach. Copies are looked for among all real images.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    mode_collapse: bool  # of any diagnosis, in the primary feature space
+    n_real: int
+    n_groups: int  # of real images: subjects, or duplicate groups where subjects are unknown
+    n_synthetic: int
+    image_size: int
+    refused_real: dict[str, int]  # what could not be used, by rule
+    refused_synthetic: dict[str, int]
+    fidelity: tuple[FidelityScores, ...]  # a diagnosis and extractor each; diagnosis "all" where none was told
+    memorisation: tuple[MemorisationScores, ...]
+    seed: int
+    versions: dict[str, str]

@@ -10,6 +10,7 @@ from data_contracts.manifest import DIAGNOSES
 from flows import tasks
 from flows.config import ConfigError, RunRecord, load_config, new_run_record, require_free
 from flows.devices import devices
+from flows.judge import require_extractors
 from pipeline.compute import best_compute
 from pipeline.run_dir import RunDir, read_record, write_record
 from pipeline.scans.inputs import fingerprint
@@ -27,47 +28,87 @@ def augment_mri(
     seed: int = 0,
     config: str | None = None,
     key_file: str | None = None,
+    external_test: str | None = None,
     resume: bool = False,
 ) -> str:
     """Run the whole study of `source` into the run folder `out`; returns the verdict.
 
     source: a folder, table, archive or URL of scans, or `demo` for the built-in phantoms. out: a new folder, in which
     `{date}` stands for the scheduled day, so that a schedule does not meet its own earlier run. key_file: names
-    subjects by its key (else by AUGMENT_MRI_KEY, else by numbers). Raises ConfigError, ContractError or
+    subjects by its key (else by AUGMENT_MRI_KEY, else by numbers). external_test: scans from elsewhere that are read
+    only when the verdict stands, and then once; they do not change it. Raises ConfigError, ContractError or
     TrainingFailed; what was finished by then stays and `resume` goes on from it.
     """
     root = dated(out)
-    record = open_run(source=source, root=root, preset=preset, seed=seed, config=config, resume=resume)
+    record = open_run(
+        source=source,
+        root=root,
+        preset=preset,
+        seed=seed,
+        config=config,
+        external_test=external_test,
+        resume=resume,
+    )
+    key = Path(key_file) if key_file else None
     if source == DEMO:
         tasks.phantoms_task(root, root / "phantoms")
         source = str(root / "phantoms")
-    tasks.ingest_task(root, source, Path(key_file) if key_file else None)
+    tasks.ingest_task(root, source, key)
     folds = tasks.split_task(root)
+    verdict = _study(root, folds, strategy=record.config.synthesis.strategy, audit=True)
+    if external_test is not None:  # opened when all that could be decided is decided
+        locked = tasks.open_external_task(root, external_test, key)
+        _study(locked, tasks.split_task(locked), strategy=record.config.synthesis.strategy, audit=False)
+    tasks.report_task(root)
+    return verdict
+
+
+def _study(root: Path, folds: tuple[int, ...], *, strategy: str, audit: bool) -> str:
+    """From the folds of a run folder to its verdict."""
     tasks.normalise_task(root)
-    tasks.audit_task(root)
+    if audit:
+        tasks.audit_task(root)
     if len(devices()) > 1:  # else each GAN is trained in its turn
         tasks.train_all_task(root, folds, devices())
     for fold in folds:
-        if record.config.synthesis.strategy != "per_class":
+        if strategy != "per_class":
             tasks.train_joint_task(root, fold)
         for diagnosis in DIAGNOSES:
             tasks.train_task(root, fold, diagnosis)
             tasks.sample_task(root, fold, diagnosis)
             tasks.fidelity_task(root, fold, diagnosis)
         tasks.classify_task(root, fold)
-    verdict = tasks.compare_task(root)
-    tasks.report_task(root)
-    return verdict
+    return tasks.compare_task(root)
 
 
-def open_run(*, source: str, root: Path, preset: str, seed: int, config: str | None, resume: bool) -> RunRecord:
+def open_run(
+    *,
+    source: str,
+    root: Path,
+    preset: str,
+    seed: int,
+    config: str | None,
+    resume: bool,
+    external_test: str | None = None,
+) -> RunRecord:
     """Write run.json into a new folder, or check that the one there is this very study. Raises ConfigError."""
     study = load_config(preset=preset, file=Path(config) if config else None)
+    require_extractors(study.fidelity)
     run = RunDir(root)
     if not run.run_json.exists():
         require_free(root)
     digest = DEMO if source == DEMO else fingerprint(_existing(source), study.ingest)
-    record = new_run_record(preset=preset, seed=seed, config=study, source_digest=digest, compute=str(best_compute()))
+    locked = "" if external_test is None else fingerprint(_existing(external_test), study.ingest)
+    if locked and locked == digest:
+        raise ConfigError("--external-test is the source itself; name scans that the study does not learn from")
+    record = new_run_record(
+        preset=preset,
+        seed=seed,
+        config=study,
+        source_digest=digest,
+        external_digest=locked,
+        compute=str(best_compute()),
+    )
     if not run.run_json.exists():
         try:
             write_record(run.run_json, record)
@@ -75,8 +116,7 @@ def open_run(*, source: str, root: Path, preset: str, seed: int, config: str | N
             raise ConfigError(f"the run folder {root} cannot be written: {os.strerror(error.errno or 0)}") from error
         return record
     there = read_record(run.run_json, RunRecord)
-    if not record.same_study(there):
-        differing = [n for n in ("seed", "config_digest", "source_digest") if getattr(record, n) != getattr(there, n)]
+    if differing := record.differing(there):
         raise ConfigError(
             f"{root} already holds a different run (its {', '.join(differing)} differ: preset {there.preset}, seed "
             f"{there.seed}); choose another folder with --out"

@@ -77,14 +77,34 @@ def run(
     config: Annotated[Path | None, typer.Option(help="TOML file whose keys replace the preset's.")] = None,
     seed: Seed = 0,
     key_file: KeyFile = None,
+    external_test: Annotated[
+        str | None, typer.Option(help="Scans from elsewhere, opened once, when the verdict stands.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with the same run in OUT.")] = False,
 ) -> None:
     """The whole study: read, normalise, train a GAN per class, sample, judge, classify, report."""
-    _study(source=source, out=out, preset=preset, seed=seed, config=config, resume=resume, key_file=key_file)
+    _study(
+        source=source,
+        out=out,
+        preset=preset,
+        seed=seed,
+        config=config,
+        resume=resume,
+        key_file=key_file,
+        external_test=external_test,
+    )
 
 
 def _study(
-    *, source: str, out: Path, preset: str, seed: int, config: Path | None, resume: bool, key_file: Path | None = None
+    *,
+    source: str,
+    out: Path,
+    preset: str,
+    seed: int,
+    config: Path | None,
+    resume: bool,
+    key_file: Path | None = None,
+    external_test: str | None = None,
 ) -> None:
     with _private_prefect():
         from flows.augment_mri import augment_mri, dated, open_run
@@ -93,9 +113,24 @@ def _study(
         root = dated(str(out))
         toml, key = (str(path) if path else None for path in (config, key_file))
         # what is wrong with the call is said at once, before Prefect takes its ten seconds to start
-        open_run(source=source, root=root, preset=preset, seed=seed, config=toml, resume=resume)
+        open_run(
+            source=source,
+            root=root,
+            preset=preset,
+            seed=seed,
+            config=toml,
+            external_test=external_test,
+            resume=resume,
+        )
         verdict = augment_mri(
-            source=source, out=str(root), preset=preset, seed=seed, config=toml, key_file=key, resume=True
+            source=source,
+            out=str(root),
+            preset=preset,
+            seed=seed,
+            config=toml,
+            key_file=key,
+            external_test=external_test,
+            resume=True,
         )
     console.print(f"Verdict: {verdict.replace('_', ' ')}. Report: {root / 'report.html'}", soft_wrap=True)
 

@@ -9,9 +9,10 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from data_contracts.manifest import DIAGNOSES
+from data_contracts.results import PRIMARY_EXTRACTOR
 from pipeline.evidence.shortcuts import ShortcutConfig
 from pipeline.evidence.utility import UtilityConfig
 from pipeline.scans.inputs import IngestConfig
@@ -39,6 +40,15 @@ class FidelityConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     k: int = Field(5, ge=1)  # neighbours in precision, recall, density and coverage
+    # feature spaces, by name (pipeline/evidence/features.py); PRIMARY_EXTRACTOR, which decides, must be among them
+    extractors: tuple[str, ...] = (PRIMARY_EXTRACTOR, "texture")
+
+    @field_validator("extractors")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if PRIMARY_EXTRACTOR not in names or len(set(names)) < len(names):
+            raise ValueError(f"want each once, {PRIMARY_EXTRACTOR} among them, for it decides")
+        return names
 
 
 class PhantomsConfig(BaseModel):
@@ -92,16 +102,14 @@ class RunRecord(BaseModel):
     config: StudyConfig
     config_digest: str
     source_digest: str
+    external_digest: str = ""  # of the locked test set; "" where there is none
     versions: dict[str, str]
     machine: str
 
-    def same_study(self, other: "RunRecord") -> bool:
-        """Whether both would compute the same numbers on the same machine."""
-        return (self.seed, self.config_digest, self.source_digest) == (
-            other.seed,
-            other.config_digest,
-            other.source_digest,
-        )
+    def differing(self, other: "RunRecord") -> list[str]:
+        """What is not the same of all that decides the numbers; the machine apart."""
+        deciding = ("seed", "config_digest", "source_digest", "external_digest")
+        return [name for name in deciding if getattr(self, name) != getattr(other, name)]
 
 
 def preset_text(name: str) -> str:
@@ -173,7 +181,14 @@ def config_digest(config: StudyConfig) -> str:
     return hashlib.sha256(json.dumps(config.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
 
-def new_run_record(*, preset: str, seed: int, config: StudyConfig, source_digest: str, compute: str) -> RunRecord:
+def versions() -> dict[str, str]:
+    """Of Python and of what the figures depend on."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in NAMED_VERSIONS}
+
+
+def new_run_record(
+    *, preset: str, seed: int, config: StudyConfig, source_digest: str, compute: str, external_digest: str = ""
+) -> RunRecord:
     """Describe a run that is about to start on this machine."""
     return RunRecord(
         preset=preset,
@@ -181,6 +196,7 @@ def new_run_record(*, preset: str, seed: int, config: StudyConfig, source_digest
         config=config,
         config_digest=config_digest(config),
         source_digest=source_digest,
-        versions={"python": platform.python_version()} | {name: metadata.version(name) for name in NAMED_VERSIONS},
+        external_digest=external_digest,
+        versions=versions(),
         machine=f"{platform.machine()}, {compute}",
     )

@@ -1,5 +1,6 @@
 """From a finished run folder to the one record that a report may see."""
 
+import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -7,9 +8,13 @@ import pandas as pd
 
 from data_contracts.manifest import DIAGNOSES
 from data_contracts.results import (
+    PRIMARY_ARM,
+    REFERENCE_ARM,
     ClassCount,
     CurvePoint,
     DataFlow,
+    DiscriminatorScores,
+    ExternalTest,
     FidelityScores,
     MemorisationScores,
     Picture,
@@ -22,6 +27,7 @@ from data_contracts.results import (
 )
 from data_contracts.splits import Fold, Splits
 from flows.config import RunRecord
+from pipeline.evidence.locked import locked_tests
 from pipeline.run_dir import RunDir, read_record
 from pipeline.scans.inputs import IngestRecord
 from pipeline.scans.normalise import read_normalisation
@@ -41,7 +47,10 @@ def summarise(
     """Gather what the stages measured."""
     record = read_record(run.run_json, RunRecord)
     comparison = read_record(run.metric("utility.json"), UtilityComparison)
-    folds = read_record(run.splits, Splits).folds
+    # folds of a learning curve are told of by the curve alone
+    splits = read_record(run.splits, Splits)
+    folds = splits.whole.folds
+    training = tuple(_training(run, fold.fold, diagnosis) for fold in folds for diagnosis in DIAGNOSES)
     return RunSummary(
         verdict=comparison.verdict,
         difference=comparison.difference,
@@ -49,11 +58,17 @@ def summarise(
         data=_data_flow(run, record, folds),
         shortcuts=tuple(shortcuts),
         arms=comparison.arms,
+        statistics=comparison.statistics,
+        dose=comparison.dose,
+        learning=comparison.learning,
+        controls=comparison.controls,
+        external=_external(run),
         fidelity=tuple(fidelity),
+        discriminators=tuple(told for one in training if (told := _discriminator(one)) is not None),
         memorisation=tuple(memorisation),
-        training=tuple(_training(run, fold.fold, diagnosis) for fold in folds for diagnosis in DIAGNOSES),
+        training=training,
         pictures=tuple(pictures),
-        warnings=tuple(_warnings(run, record, folds, memorisation)),
+        warnings=tuple(_warnings(run, record, splits, memorisation)),
         provenance=Provenance(
             preset=record.preset,
             seed=record.seed,
@@ -61,6 +76,7 @@ def summarise(
             config=record.config.model_dump(mode="json"),
             config_digest=record.config_digest,
             source_digest=record.source_digest,
+            external_digest=record.external_digest,
         ),
     )
 
@@ -133,6 +149,50 @@ def _training(run: RunDir, fold: int, diagnosis: str) -> TrainingRecord:
     )
 
 
+def _discriminator(training: TrainingRecord) -> DiscriminatorScores | None:
+    """What the discriminator could tell at the tick of the kept generator; None where no watch asked it."""
+    kept = training.images_seen if training.kept_at is None else training.kept_at
+    asked = [tick for tick in training.curve if tick.images_seen == kept and tick.accuracy_synthetic is not None]
+    if not asked:
+        return None
+    tick = asked[-1]  # an earlier attempt may have passed here too
+    held_out = tick.accuracy_held_out is not None
+    sensitivity, specificity = tick.accuracy_synthetic, tick.accuracy_held_out if held_out else tick.accuracy_training
+    if sensitivity is None or specificity is None:
+        return None
+    accuracy = (sensitivity + specificity) / 2
+    return DiscriminatorScores(
+        fold=training.fold,
+        diagnosis=training.diagnosis,
+        on="held_out_real" if held_out else "training",
+        n_real=training.n_held_out or 0 if held_out else tick.n or 0,
+        n_synthetic=tick.n or 0,
+        error_rate=1 - accuracy,
+        accuracy=accuracy,
+        sensitivity=sensitivity,
+        specificity=specificity,
+    )
+
+
+def _external(run: RunDir) -> ExternalTest | None:
+    """What the locked test set said, where there was one: the comparison of its own run."""
+    locked = run.external
+    if not locked.metric("utility.json").exists():
+        return None
+    comparison = read_record(locked.metric("utility.json"), UtilityComparison)
+    predictions = pd.read_parquet(locked.metric("predictions.parquet"))
+    mcnemar_p, delong_p = locked_tests(predictions=predictions, arm=PRIMARY_ARM, reference=REFERENCE_ARM)
+    return ExternalTest(
+        n_subjects=comparison.difference.n_subjects,
+        n_slices=comparison.difference.n_slices,
+        left_out=json.loads(locked.metric("left_out.json").read_bytes()),
+        arms=comparison.arms,
+        difference=comparison.difference,
+        mcnemar_p=mcnemar_p,
+        delong_p=delong_p,
+    )
+
+
 def _stronger_after_alarm(config: GanConfig) -> bool:
     """Whether an alarm makes augmentation stronger: not where there is none, or where it adapts, or is at its end."""
     augmentation = config.augmentation
@@ -147,14 +207,24 @@ _UNDONE: Final = {
 
 
 def _warnings(
-    run: RunDir, record: RunRecord, folds: Sequence[Fold], memorisation: Sequence[MemorisationScores]
+    run: RunDir, record: RunRecord, splits: Splits, memorisation: Sequence[MemorisationScores]
 ) -> list[str]:
     found = []
     if record.preset == "smoke":
         found.append(
             "The smoke preset only shows that the program runs. None of its figures says anything of the data."
         )
-    for fold in folds:
+    if record.config.utility.seeds == 1:
+        found.append(
+            "Each arm was trained once a fold, so the intervals speak of these classifiers alone: another training of "
+            "the same arms may come out otherwise. Set utility.seeds to 2 or more."
+        )
+    missing = sorted(set(record.config.split.shares) - {fold.share for fold in splits.folds})
+    found += [
+        f"The learning curve has no point at {share:.0%} of the subjects: too few would be left of a diagnosis."
+        for share in missing
+    ]
+    for fold in splits.whole.folds:
         undone = read_normalisation(run, fold.fold).undone
         found += [
             f"Fold {fold.fold}, normalisation: {_UNDONE[what]} in {n} training slices." for what, n in undone.items()

@@ -103,6 +103,16 @@ class RunDir:
         """Fetched and unpacked files and measured features, while they are needed; gone when a stage ends."""
         return self.root / ".scratch"
 
+    @property
+    def external(self) -> "RunDir":
+        """The locked test set as a run of its own: one fold, all of this run's groups its training part."""
+        return RunDir(self.root / "external")
+
+    @property
+    def locked_scans(self) -> "RunDir":
+        """The locked test set as it was ingested, in the folder of its run."""
+        return RunDir(self.root / "scans")
+
     def slice_pixels(self, slice_id: str) -> Path:
         """One decoded slice, as it was read: pixels and, where there is one, its tumour mask."""
         return self.root / "slices" / f"{slice_id}.npz"
