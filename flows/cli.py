@@ -305,6 +305,28 @@ def interpolate(
 
 
 @app.command()
+def evaluate(
+    real: Annotated[str, typer.Option(help=SOURCE_HELP)],
+    synthetic: Annotated[str, typer.Option(help="Likewise, whoever made them.")],
+    out: Annotated[Path, typer.Option(help="New JSON file.")],
+    preset: Annotated[str, typer.Option(help="See `augment-mri presets`.")] = "quick",
+    config: Annotated[Path | None, typer.Option(help="TOML file whose keys replace the preset's.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Fidelity, diversity and copies of a synthetic set against a real one."""
+    from flows import evaluate as evaluation
+    from flows.config import load_config
+    from flows.progress import console
+
+    scores = evaluation.evaluate(
+        real=real, synthetic=synthetic, out=out, config=load_config(preset=preset, file=config), seed=seed
+    )
+    for line in evaluation.lines(scores):
+        console.print(line, soft_wrap=True)
+    console.print(f"All figures: {out}", soft_wrap=True)
+
+
+@app.command()
 def report(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     out: Annotated[Path | None, typer.Option(help="Instead of RUN/report.html.")] = None,

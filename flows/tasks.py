@@ -23,20 +23,21 @@ from data_contracts.violations import ContractError, Violation
 from flows import pictures, progress
 from flows.config import RunRecord
 from flows.devices import Job, train_all
+from flows.judge import judge, score_copies
 from flows.report import write_report
 from flows.summary import summarise
 from flows.watch import make_ruler, training_set
 from pipeline.compute import best_compute
-from pipeline.evidence import fidelity, memorisation, utility
-from pipeline.evidence.authenticity import FeatureCopies, feature_copies
+from pipeline.evidence import memorisation, utility
+from pipeline.evidence.classifier import train_classifier
+from pipeline.evidence.classifier_networks import Classifier
 from pipeline.evidence.comparison import compare
-from pipeline.evidence.features import RandomFeatures, standardise
-from pipeline.evidence.membership import membership_auc
 from pipeline.evidence.shortcuts import audit
 from pipeline.export.gate import Screened, screen
 from pipeline.formats.synthetic import MANIFEST_NAME, read_synthetic, write_synthetic
 from pipeline.run_dir import RunDir, read_record, write_json, write_record, write_table
 from pipeline.scans.deidentify import read_key
+from pipeline.scans.external import join
 from pipeline.scans.ingest import ingest
 from pipeline.scans.normalise import normalise
 from pipeline.scans.phantom import write_phantoms
@@ -147,7 +148,7 @@ def audit_task(root: Path) -> None:
             facts=pd.read_parquet(run.facts),
             images=lambda fold: np.load(run.normalised(fold), mmap_mode="r"),
             manifest=pd.read_parquet(run.manifest),
-            splits=read_record(run.splits, Splits),
+            splits=read_record(run.splits, Splits).whole,
             config=record.config.shortcuts,
             seed=_seed(record.seed, "shortcuts"),
         )
@@ -241,7 +242,7 @@ def sample_task(root: Path, fold: int, diagnosis: str) -> None:
     alone = record.config.synthesis.strategy == "per_class"
     learned = of_diagnosis if alone else _rows(manifest, parts.train)
     finder = memorisation.CopyFinder(real[learned], manifest.loc[learned, "group"].tolist())
-    wanted = max(1, round(record.config.utility.ratio * int(of_diagnosis.sum())))
+    wanted = utility.synthetic_wanted(n_real=int(of_diagnosis.sum()), fold=parts, config=record.config.utility)
     with progress.stage(f"Sample and screen {diagnosis} slices, fold {fold}", "slices") as update:
         found = _screened_sample(
             model=run.model(fold, diagnosis),
@@ -258,22 +259,27 @@ def sample_task(root: Path, fold: int, diagnosis: str) -> None:
             f"({found.screened.near_copy.sum()} near-copies, {found.screened.broken.sum()} broken); train longer "
             "(gan.images) or with more slices"
         )
-    scores = _copies_scored(
-        found=found,
-        finder=finder,
-        training=real[of_diagnosis],
-        training_groups=manifest.loc[of_diagnosis, "group"].tolist(),
-        held_out=real[in_test],
-        held_out_groups=manifest.loc[in_test, "group"].tolist(),
-        fold=fold,
-        diagnosis=diagnosis,
-        rng=np.random.default_rng(_seed(record.seed, "membership", fold, diagnosis)),
-    )
-    write_record(_score_path(run, "memorisation", fold, diagnosis), scores)
-    nearest = real[np.flatnonzero(learned)[found.copies.nearest]]
-    pictures.nearest_pairs(
-        run, fold, diagnosis, generated=found.images, nearest=nearest, distances=found.copies.distances
-    )
+    if parts.whole:
+        scores = score_copies(
+            fold=fold,
+            diagnosis=diagnosis,
+            synthetic=found.images,
+            copies=found.copies,
+            kept=found.screened.kept,
+            broken=found.screened.broken,
+            threshold=finder.threshold,
+            training=real[of_diagnosis],
+            training_groups=manifest.loc[of_diagnosis, "group"].tolist(),
+            held_out=real[in_test],
+            held_out_groups=manifest.loc[in_test, "group"].tolist(),
+            held_out_copies=finder.find(real[in_test]),
+            attack=np.random.default_rng(_seed(record.seed, "membership", fold, diagnosis)),
+        )
+        write_record(_score_path(run, "memorisation", fold, diagnosis), scores)
+        nearest = real[np.flatnonzero(learned)[found.copies.nearest]]
+        pictures.nearest_pairs(
+            run, fold, diagnosis, generated=found.images, nearest=nearest, distances=found.copies.distances
+        )
     write_synthetic(
         run.synthetic(fold, diagnosis),
         images=found.images[chosen],
@@ -316,86 +322,56 @@ def _screened_sample(
     return _Generated(images, copies, screened)
 
 
-def _copies_scored(
-    *,
-    found: _Generated,
-    finder: memorisation.CopyFinder,
-    training: NDArray[np.float32],
-    training_groups: list[str],
-    held_out: NDArray[np.float32],
-    held_out_groups: list[str],
-    fold: int,
-    diagnosis: str,
-    rng: np.random.Generator,
-) -> MemorisationScores:
-    """Copies among all generated images, in pixels and features; the attack, on those that may leave, in pixels."""
-    extractor = RandomFeatures()
-    reference = extractor.extract(training)
-
-    def in_features(images: NDArray[np.float32]) -> FeatureCopies:
-        return feature_copies(
-            images=standardise(extractor.extract(images), reference=reference),
-            training=standardise(reference, reference=reference),
-            training_groups=training_groups,
-        )
-
-    return memorisation.memorisation(
-        fold=fold,
-        diagnosis=diagnosis,
-        synthetic=found.copies,
-        held_out_real=finder.find(held_out),
-        threshold=finder.threshold,
-        n_broken=int(found.screened.broken.sum()),
-        n_kept=int(found.screened.kept.sum()),
-        extractor=extractor.name,
-        synthetic_features=in_features(found.images[~found.screened.broken]),
-        held_out_real_features=in_features(held_out),
-        membership_auc=membership_auc(
-            synthetic=memorisation.thumbnails(found.images[found.screened.kept]),
-            training=memorisation.thumbnails(training),
-            training_groups=training_groups,
-            held_out=memorisation.thumbnails(held_out),
-            held_out_groups=held_out_groups,
-            rng=rng,
-        ),
-    )
-
-
 @task(name="fidelity", cache_policy=NO_CACHE)
 def fidelity_task(root: Path, fold: int, diagnosis: str) -> None:
-    """Fidelity and diversity of the synthetic set of one fold and diagnosis, beside held-out real slices."""
+    """Fidelity and diversity of the synthetic set of one fold and diagnosis, beside held-out real slices.
+
+    Not of a fold of the learning curve: those are there for their classifiers.
+    """
     run = RunDir(root)
-    path = _score_path(run, "fidelity", fold, diagnosis)
-    if path.exists():
+    path, parts = _score_path(run, "fidelity", fold, diagnosis), _fold(run, fold)
+    if path.exists() or not parts.whole:
         return
     record = _record(run)
     manifest = pd.read_parquet(run.manifest)
     real = np.load(run.normalised(fold), mmap_mode="r")
-    parts = _fold(run, fold)
-    extractor = RandomFeatures()
+    of_training, of_test = (_rows(manifest, groups, diagnosis) for groups in (parts.train, parts.test))
+    synthetic = read_synthetic(run.synthetic(fold, diagnosis))[1]
     k = record.config.fidelity.k
+    smallest = min(int(of_training.sum()), int(of_test.sum()), len(synthetic))
+    if smallest <= k:
+        where = f"fold-{fold} {diagnosis}"
+        detail = f"{smallest} slices in the smallest of training, test and synthetic set, {k + 1} are needed"
+        detail += "; lower fidelity.k, train longer or add scans"
+        raise ContractError([Violation(where, "too few slices to judge", detail)])
     with progress.stage(f"Judge {diagnosis} slices, fold {fold}"):
-        training = extractor.extract(real[_rows(manifest, parts.train, diagnosis)])
-        held_out = extractor.extract(real[_rows(manifest, parts.test, diagnosis)])
-        synthetic = extractor.extract(read_synthetic(run.synthetic(fold, diagnosis))[1])
-        smallest = min(len(training), len(held_out), len(synthetic))
-        if smallest <= k:
-            where = f"fold-{fold} {diagnosis}"
-            detail = f"{smallest} slices in the smallest of training, test and synthetic set, {k + 1} are needed"
-            detail += "; lower fidelity.k, train longer or add scans"
-            raise ContractError([Violation(where, "too few slices to judge", detail)])
-        scores = fidelity.fidelity(
+        scores = judge(
             fold=fold,
             diagnosis=diagnosis,
-            synthetic=standardise(synthetic, reference=training),
-            held_out_real=standardise(held_out, reference=training),
-            training=standardise(training, reference=training),
-            k=k,
-            extractor=extractor.name,
-            extractor_digest=extractor.digest,
-            rng=np.random.default_rng(_seed(record.seed, "fidelity", fold, diagnosis)),
+            synthetic=synthetic,
+            held_out_real=real[of_test],
+            training=real[of_training],
+            training_groups=manifest.loc[of_training, "group"].tolist(),
+            held_out_groups=manifest.loc[of_test, "group"].tolist(),
+            config=record.config.fidelity,
+            train_classifier=lambda: _classifier(run, fold),
+            seed=_seed(record.seed, "fidelity", fold, diagnosis),
         )
-    write_record(path, scores)
+    write_json(path, [one.model_dump(mode="json") for one in scores])
+
+
+def _classifier(run: RunDir, fold: int) -> Classifier:
+    """A classifier of the fold's real training part alone, for its embedding."""
+    record, manifest = _record(run), pd.read_parquet(run.manifest)
+    rows = _rows(manifest, _fold(run, fold).train)
+    return train_classifier(
+        images=np.load(run.normalised(fold), mmap_mode="r")[rows],
+        diagnoses=manifest.loc[rows, "diagnosis"].map(DIAGNOSES.index).to_numpy(np.int64),
+        classic=True,
+        config=record.config.utility.classifier,
+        seed=_seed(record.seed, "embedding", fold),
+        compute=best_compute(),
+    )
 
 
 @task(name="classify", cache_policy=NO_CACHE)
@@ -440,16 +416,47 @@ def compare_task(root: Path) -> str:
     return read_record(path, UtilityComparison).verdict
 
 
+@task(name="open the locked test set", cache_policy=NO_CACHE)
+def open_external_task(root: Path, source: str, key_file: Path | None = None) -> Path:
+    """Read the locked test set, once the verdict stands, and join it to the study's scans; the folder of its own run.
+
+    There all development groups train and all locked ones test; doses, shares and controls were looked at before.
+    """
+    run, record = RunDir(root), _record(RunDir(root))
+    if not run.metric("utility.json").exists():
+        raise RuntimeError("the locked test set stays closed until the verdict stands")
+    locked = run.external
+    if not locked.manifest.exists():
+        alone = {"utility": {"doses": (), "controls": False}, "split": {"shares": ()}}
+        config = {name: getattr(record.config, name).model_copy(update=values) for name, values in alone.items()}
+        write_record(locked.run_json, record.model_copy(update={"config": record.config.model_copy(update=config)}))
+        with progress.stage("Open the locked test set", "scans") as update:
+            ingest(
+                source=source,
+                out=locked.locked_scans,
+                config=record.config.ingest,
+                seed=_seed(record.seed, "ingest"),
+                key=read_key(key_file),
+                progress=update,
+            )
+        left_out = join(development=run, locked=locked.locked_scans, out=locked, seed=_seed(record.seed, "external"))
+        write_json(locked.metric("left_out.json"), left_out)
+    return locked.root
+
+
 @task(name="report", cache_policy=NO_CACHE)
 def report_task(root: Path) -> None:
     """Everything measured -> summary.json and report.html."""
     run = RunDir(root)
     with progress.stage("Write the report"):
-        folds = list(read_record(run.splits, Splits).folds)
-        judged = {
+        # folds of a learning curve are judged too, and told of by the curve alone
+        folds = list(read_record(run.splits, Splits).whole.folds)
+        parts = {
             name: [json.loads(_score_path(run, name, f.fold, d).read_bytes()) for f in folds for d in DIAGNOSES]
             for name in ("fidelity", "memorisation")
         }
+        judged = {"fidelity": [scores for part in parts["fidelity"] for scores in part]}
+        judged["memorisation"] = parts["memorisation"]
         for name, scores in judged.items():
             write_json(run.metric(f"{name}.json"), scores)
         summary = summarise(
