@@ -206,9 +206,7 @@ _UNDONE: Final = {
 }
 
 
-def _warnings(
-    run: RunDir, record: RunRecord, splits: Splits, memorisation: Sequence[MemorisationScores]
-) -> list[str]:
+def _warnings(run: RunDir, record: RunRecord, splits: Splits, memorisation: Sequence[MemorisationScores]) -> list[str]:
     found = []
     if record.preset == "smoke":
         found.append(
