@@ -179,22 +179,29 @@ class MetricSet(Record):
 
 
 class SetScores(MetricSet):
-    """All that is measured of one set of n images against n real training images."""
+    """All that is measured of one set of n images against n real training images.
+
+    `vendi`, `duplicate_share` and `support` look at every pair, so at 2,000 of the images where there are more.
+    """
 
     frechet: Finite  # Frechet distance of features; biased upwards by more the smaller n is, so only for one n
     vendi: Finite  # effective number of different images (Friedman and Dieng 2023), 1 to n
     different_bins: Finite  # share of bins of the training images filled otherwise than by chance (NDB / K)
-    duplicate_share: Finite  # of images that are nearer to another of the set than real ones are to each other
+    duplicate_share: Finite  # of images that are much nearer to another of the set than real ones are to each other
     support: Finite | None  # how many different images the generator may know (birthday estimate); None: no two alike
     dissimilarity: Finite | None = None  # mean 1 - MS-SSIM of two images; None where only features were at hand
 
 
 class CollapseReason(Record):
-    """One measure of diversity beside the limit that bootstrapped subsets of real images set for it."""
+    """One measure of diversity beside the limit that bootstrapped subsets of real images set for it.
+
+    Measured among the leading components of the training features, so not the same figure as in SetScores. Recall and
+    coverage are there only where the set is as precise as real ones: blur takes them away too.
+    """
 
     measure: Literal["coverage", "recall", "vendi", "spread", "duplicate_share", "dissimilarity"]
     value: Finite
-    real: Finite  # median of real subsets of this size
+    real: Finite  # median of real subsets of this size, or of held-out ones where that is worse
     limit: Finite
     beyond: bool  # on the collapsed side of the limit
 
