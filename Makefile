@@ -38,6 +38,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/ingest_speed.py
 	$(BIN)/python benchmarks/ingest_memory.py
+	$(BIN)/python benchmarks/metrics_speed.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/duplicates_scale.py
 
 clean:

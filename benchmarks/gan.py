@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from data_contracts.manifest import DIAGNOSES
+from data_contracts.results import MetricSet
 from flows.config import SynthesisConfig
 from flows.watch import make_ruler, training_set
 from pipeline.compute import best_compute
@@ -47,6 +48,7 @@ from pipeline.synthesis.optimisers import OptimiserConfig
 from pipeline.synthesis.sample import sample
 
 Images = NDArray[np.float32]
+Features = NDArray[np.float32]
 SIDE, K, DRAWS, SAMPLES = 64, 5, 20, 600
 MEASURES = ("coverage", "recall", "precision", "density", "kid", "spread")
 UNLIMITED = 100_000_000  # images: minutes end the training
@@ -91,32 +93,16 @@ def judge(samples: Mapping[str, Images], data: Data) -> dict[str, Any]:
     for diagnosis, images in samples.items():
         part, test = data.of(diagnosis, test=False), data.of(diagnosis, test=True)
         reference = extractor.extract(data.images[part])
-        scores = [
-            fidelity.fidelity(
-                fold=0,
-                diagnosis=diagnosis,
-                synthetic=standardise(extractor.extract(images), reference=reference),
-                held_out_real=standardise(extractor.extract(data.images[test]), reference=reference),
-                training=standardise(reference, reference=reference),
-                k=K,
-                extractor=extractor.name,
-                extractor_digest=extractor.digest,
-                rng=np.random.default_rng(draw),
-            )
-            for draw in range(DRAWS)
-        ]
+        sets = [standardise(extractor.extract(of), reference=reference) for of in (images, data.images[test])]
+        training = standardise(reference, reference=reference)
+        n = min(len(training), *map(len, sets))
+        scores = [[_scores(of, training, n, draw) for draw in range(DRAWS)] for of in sets]
         groups = data.rows.loc[part, "group"].tolist()
         finder = memorisation.CopyFinder(data.images[part], groups)
         copies = [float(finder.find(of).near_copy.mean()) for of in (images, data.images[test])]
         found[diagnosis] = {
-            "n": scores[0].n,
-            **{
-                name: [
-                    float(np.mean([getattr(s.synthetic, name) for s in scores])),
-                    float(np.mean([getattr(s.held_out_real, name) for s in scores])),
-                ]
-                for name in MEASURES
-            },
+            "n": n,
+            **{name: [float(np.mean([getattr(s, name) for s in of])) for of in scores] for name in MEASURES},
             "near_copies": copies,
         }
     if set(samples) == set(DIAGNOSES):
@@ -136,6 +122,12 @@ def judge(samples: Mapping[str, Images], data: Data) -> dict[str, Any]:
             aucs.append(roc_auc_score(real, predict(classifier, data.images[data.test])))
         found["real_auc"] = float(np.mean(aucs))
     return found
+
+
+def _scores(candidate: Features, training: Features, n: int, draw: int) -> MetricSet:
+    """n of the candidates against n training images; one draw takes the same training images for every candidate."""
+    chosen = candidate[np.random.default_rng(draw).choice(len(candidate), n, replace=False)]
+    return fidelity.metric_set(candidate=chosen, training=training, k=K, rng=np.random.default_rng(draw))
 
 
 class Trainer:
@@ -300,7 +292,7 @@ def modes(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
                 watch, verdict = Watch(WatchConfig()), ""
                 for progress in (0.7, 0.75, 0.8):
                     shown = pool[rng.choice(kept, 2 * against.n, replace=k < 2 * against.n)]
-                    looked = health.measure(images_seen=1, samples=shown, reference=against, ruler=ruler)
+                    looked = health.measure(images_seen=UNLIMITED, samples=shown, reference=against, ruler=ruler)
                     verdict = watch.look(looked, progress=progress).verdict
                 raised += verdict == "alarm"
             print(
