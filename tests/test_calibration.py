@@ -131,6 +131,20 @@ def test_truth_of_the_models_weighs_folds_by_what_they_tested():
     assert known == {REFERENCE_ARM: pytest.approx((0.625 + 0.75) / 2)}
 
 
+def test_seed_variance_is_of_the_mean_over_seeds_and_weighs_folds():
+    tested = pd.DataFrame({"slice_id": [*"abcd"], "fold": [0, 0, 0, 1]})
+    scores = {(PRIMARY_ARM, 0): (0.9, 0.7), (REFERENCE_ARM, 0): (0.5, 0.5), (PRIMARY_ARM, 1): (0.6, 0.8)}
+    scores[REFERENCE_ARM, 1] = (0.6, 0.4)
+    truths = pd.DataFrame(
+        {"arm": arm, "fold": fold, "seed": seed, "sensitivity": score, "specificity": score}
+        for (arm, fold), both in scores.items()
+        for seed, score in enumerate(both)
+    )
+    # differences 0.4 and 0.2 in the first fold, 0 and 0.4 in the second: variances 0.02 and 0.08, of two seeds each
+    expected = (0.75**2 * 0.02 + 0.25**2 * 0.08) / 2
+    assert calibration.seed_variance(tested, truths) == pytest.approx(expected)
+
+
 def test_it_says_what_the_report_of_the_same_study_says(work):
     predictions, truths = read(work, "gain")
     share = SETTINGS.gain.test_share
