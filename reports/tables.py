@@ -303,6 +303,8 @@ def _beside_limit(verdict: CollapseVerdict, measure: str) -> str:
     if reason is None:
         return "–"
     value, limit, real = reason_values(reason)
+    if reason.limit <= 0 and collapsed_side(reason) == "below":  # real subsets of this size scatter down to nothing
+        return f"{value} (no limit at this n; real{NBSP}{real})"
     return f"{value}{', beyond' if reason.beyond else ''} ({collapsed_side(reason)}{NBSP}{limit}; real{NBSP}{real})"
 
 

@@ -424,6 +424,11 @@ def test_the_collapse_table_marks_what_is_beyond_in_words() -> None:
     assert ill["Coverage"] == "12 %, beyond (below 31 %; real 40 %)"
     assert ill["All but repeat another"] == "30.0 %, beyond (above 6.0 %; real 0.5 %)"
     assert ill["Spread"] == "–"  # not among its reasons
+    few = collapse_verdict(lost=False).model_copy(
+        update={"reasons": (collapse_reason("recall", 0.04, -0.19, 0.55, beyond=False),)}
+    )
+    row = tables.collapse_table((fidelity(collapse=few),)).rows[0]
+    assert plain(row[-1]) == "4 % (no limit at this n; real 55 %)"
 
 
 def test_tables_of_diversity_have_a_row_for_each_reference_and_a_column_for_the_features() -> None:
