@@ -444,8 +444,9 @@ class DataFlow(Record):
     exact_duplicates: int  # slices whose decoded pixels equal an earlier slice's
     near_duplicate_pairs: int  # pairs of different slices, of different or unknown subjects, that look the same
     image_size: int  # pixels a side after normalisation
-    folds_evaluated: int
-    folds_drawn: int
+    folds_evaluated: int  # of each repeat
+    folds_drawn: int  # likewise
+    repeats: int = 1  # of drawing the folds anew
 
 
 class Provenance(Record):

@@ -98,8 +98,9 @@ def _data_flow(run: RunDir, record: RunRecord, folds: Sequence[Fold]) -> DataFlo
         exact_duplicates=ingested.exact_duplicates,
         near_duplicate_pairs=ingested.near_duplicate_pairs,
         image_size=record.config.normalise.size,
-        folds_evaluated=len(folds),
+        folds_evaluated=len(folds) // record.config.split.repeats,
         folds_drawn=record.config.split.folds_drawn,
+        repeats=record.config.split.repeats,
     )
 
 

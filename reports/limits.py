@@ -40,7 +40,7 @@ def _labels(data: DataFlow) -> str:
 
 
 def _folds(data: DataFlow) -> str:
-    if data.folds_evaluated == 1:
+    if data.folds_evaluated * data.repeats == 1:
         drawn = f" of {data.folds_drawn} drawn" if data.folds_drawn > 1 else ""
         return f"Only one fold{drawn} was evaluated: another division into training and test may give another result."
     if data.folds_evaluated < data.folds_drawn:

@@ -56,7 +56,7 @@ def render(*, summary: RunSummary, run_root: Path) -> str:
         primary=wording.primary_fidelity(summary.fidelity),
         shown=embed(pictures=first_fold(summary.pictures), run_root=run_root),
         first_fold=first_fold,
-        several_folds=summary.data.folds_evaluated > 1,
+        several_folds=summary.data.folds_evaluated * summary.data.repeats > 1,
         config=json.dumps(summary.provenance.config, indent=2, sort_keys=True, ensure_ascii=False),
     )
 

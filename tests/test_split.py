@@ -111,6 +111,18 @@ def test_as_many_groups_as_parts_are_enough() -> None:
         assert len(split(table, config=config, seed=seed).folds) == 5
 
 
+def test_repeats_are_other_draws_of_whole_k_folds() -> None:
+    table = manifest(tumour=20, no_tumour=13)
+    once = split(table, config=SplitConfig(folds_drawn=4, folds_evaluated=4), seed=3).folds
+    thrice = split(table, config=SplitConfig(folds_drawn=4, folds_evaluated=4, repeats=3, shares=(0.5,)), seed=3).folds
+    assert thrice[:4] == once
+    assert [fold.fold for fold in thrice] == list(range(24))
+    for repeat in (thrice[:4], thrice[4:8], thrice[8:12]):
+        assert sorted(name for fold in repeat for name in fold.test) == sorted(set(table["group"]))
+    assert len({fold.test for fold in thrice[:12]}) == 12  # no part was drawn twice
+    assert [fold.test for fold in thrice[12:]] == [fold.test for fold in thrice[:12]]
+
+
 def test_shares_are_nested_parts_of_whole_folds_tested_on_the_same_groups() -> None:
     table = manifest(tumour=40, no_tumour=24)
     plain = split(table, config=SplitConfig(folds_drawn=4, folds_evaluated=2), seed=3)

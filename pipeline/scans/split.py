@@ -20,12 +20,14 @@ MIN_TRAIN_GROUPS: Final = 3  # a copy of one patient is known by its distance fr
 class SplitConfig(BaseModel):
     """`folds_drawn` parts; each of the first `folds_evaluated` is the test part once, the others train.
 
+    repeats: so often, parts drawn anew each time: what the draw of training groups does shows in several only.
     shares: of the training groups, below 1; each is evaluated as folds of its own, a point of the learning curve.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     folds_drawn: int = Field(default=3, ge=2)
     folds_evaluated: int = Field(default=1, ge=1)
+    repeats: int = Field(default=1, ge=1)
     shares: tuple[Annotated[float, Field(gt=0, lt=WHOLE)], ...] = ()
 
     @model_validator(mode="after")
@@ -49,9 +51,12 @@ def split(manifest: pd.DataFrame, *, config: SplitConfig, seed: int) -> Splits:
     require(_too_few(manifest, config))
     # numbers by order of appearance: sorted names would let a pseudonym decide who is tested
     numbers, names = pd.factorize(manifest["group"])
-    folder = StratifiedGroupKFold(n_splits=config.folds_drawn, shuffle=True, random_state=seed)
     diagnoses = manifest["diagnosis"].map({name: i for i, name in enumerate(DIAGNOSES)}).to_numpy()
-    parts = list(folder.split(np.zeros(len(manifest)), diagnoses, numbers))[: config.folds_evaluated]
+    parts = []
+    for repeat in range(config.repeats):
+        again = seed if repeat == 0 else int(np.random.SeedSequence([seed, repeat]).generate_state(1)[0])
+        folder = StratifiedGroupKFold(n_splits=config.folds_drawn, shuffle=True, random_state=again)
+        parts += list(folder.split(np.zeros(len(manifest)), diagnoses, numbers))[: config.folds_evaluated]
     folds = tuple(
         Fold(fold=i, train=_names(names, numbers[train]), test=_names(names, numbers[test]))
         for i, (train, test) in enumerate(parts)
@@ -60,7 +65,7 @@ def split(manifest: pd.DataFrame, *, config: SplitConfig, seed: int) -> Splits:
     for share in sorted(config.shares):
         thinned = tuple(
             _thinned(fold, manifest, share=share, number=len(folds) + i, seed=seed)
-            for i, fold in enumerate(folds[: config.folds_evaluated])
+            for i, fold in enumerate(folds[: len(parts)])
         )
         folds += () if _too_few_to_learn(manifest, thinned) else thinned
     splits = Splits(seed=seed, folds=folds)
