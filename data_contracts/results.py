@@ -143,10 +143,11 @@ class ExternalTest(Record):
 
     n_subjects: int
     n_slices: int
-    left_out: int  # slices that are near-copies of development slices
+    subjects_known: bool = True  # else its units are groups of copies, and slices of one patient may be several
+    left_out: int  # slices of patients or pictures that the study has
     arms: tuple[ArmScores, ...]
     difference: Difference
-    # both hold for independent cases only, so of one slice a subject; None where there are several
+    # both hold for independent cases only, so of one slice a known subject; None else
     mcnemar_p: float | None
     delong_p: float | None
 

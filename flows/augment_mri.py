@@ -1,7 +1,9 @@
 """The flow: scans -> synthesis -> evidence -> report, in the order in which it happens."""
 
 import os
+import shutil
 from pathlib import Path
+from typing import Final
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -55,18 +57,19 @@ def augment_mri(
         source = str(root / "phantoms")
     tasks.ingest_task(root, source, key)
     folds = tasks.split_task(root)
-    verdict = _study(root, folds, strategy=record.config.synthesis.strategy, audit=True)
-    if external_test is not None:  # opened when all that could be decided is decided
-        locked = tasks.open_external_task(root, external_test, key)
-        _study(locked, tasks.split_task(locked), strategy=record.config.synthesis.strategy, audit=False)
+    verdict = _study(root, folds, strategy=record.config.synthesis.strategy, judged=True)
     tasks.report_task(root)
+    if external_test is not None:  # opened when all that could be decided is decided, and written
+        locked = tasks.open_external_task(root, external_test, key)
+        _study(locked, tasks.split_task(locked), strategy=record.config.synthesis.strategy, judged=False)
+        tasks.report_task(root)
     return verdict
 
 
-def _study(root: Path, folds: tuple[int, ...], *, strategy: str, audit: bool) -> str:
-    """From the folds of a run folder to its verdict."""
+def _study(root: Path, folds: tuple[int, ...], *, strategy: str, judged: bool) -> str:
+    """From the folds of a run folder to its verdict; not `judged`: to its classifiers alone."""
     tasks.normalise_task(root)
-    if audit:
+    if judged:
         tasks.audit_task(root)
     if len(devices()) > 1:  # else each GAN is trained in its turn
         tasks.train_all_task(root, folds, devices())
@@ -75,8 +78,9 @@ def _study(root: Path, folds: tuple[int, ...], *, strategy: str, audit: bool) ->
             tasks.train_joint_task(root, fold)
         for diagnosis in DIAGNOSES:
             tasks.train_task(root, fold, diagnosis)
-            tasks.sample_task(root, fold, diagnosis)
-            tasks.fidelity_task(root, fold, diagnosis)
+            tasks.sample_task(root, fold, diagnosis, judged=judged)
+            if judged:
+                tasks.fidelity_task(root, fold, diagnosis)
         tasks.classify_task(root, fold)
     return tasks.compare_task(root)
 
@@ -116,14 +120,28 @@ def open_run(
             raise ConfigError(f"the run folder {root} cannot be written: {os.strerror(error.errno or 0)}") from error
         return record
     there = read_record(run.run_json, RunRecord)
-    if differing := record.differing(there):
+    differing = record.differing(there)
+    still_locked = differing == ["external_digest"] and not run.external.manifest.exists()
+    if differing and not still_locked:
         raise ConfigError(
-            f"{root} already holds a different run (its {', '.join(differing)} differ: preset {there.preset}, seed "
-            f"{there.seed}); choose another folder with --out"
+            f"{root} already holds a different run (its {', '.join(_IN_WORDS[name] for name in differing)} differ: "
+            f"preset {there.preset}, seed {there.seed}); choose another folder with --out"
         )
     if not resume:
         raise ConfigError(f"{root} already holds this run; add --resume to go on with it, or choose another --out")
+    if still_locked:  # nothing was learned from the other one, so it may be left aside
+        shutil.rmtree(run.external.root, ignore_errors=True)
+        there = there.model_copy(update={"external_digest": locked})
+        write_record(run.run_json, there)
     return there
+
+
+_IN_WORDS: Final = {
+    "seed": "seed",
+    "config_digest": "configuration",
+    "source_digest": "scans",
+    "external_digest": "locked test set, which was opened,",
+}
 
 
 def _existing(source: str) -> str:

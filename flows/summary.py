@@ -182,15 +182,18 @@ def _external(run: RunDir) -> ExternalTest | None:
         return None
     comparison = read_record(locked.metric("utility.json"), UtilityComparison)
     predictions = pd.read_parquet(locked.metric("predictions.parquet"))
-    mcnemar_p, delong_p = locked_tests(predictions=predictions, arm=PRIMARY_ARM, reference=REFERENCE_ARM)
+    # slices of unknown patients may be of one, and the tests are of independent cases
+    known = read_record(locked.locked_scans.ingest_json, IngestRecord).subjects_known
+    tests = locked_tests(predictions=predictions, arm=PRIMARY_ARM, reference=REFERENCE_ARM) if known else (None, None)
     return ExternalTest(
         n_subjects=comparison.difference.n_subjects,
         n_slices=comparison.difference.n_slices,
-        left_out=json.loads(locked.metric("left_out.json").read_bytes()),
+        left_out=json.loads(locked.left_out.read_bytes()),
+        subjects_known=known,
         arms=comparison.arms,
         difference=comparison.difference,
-        mcnemar_p=mcnemar_p,
-        delong_p=delong_p,
+        mcnemar_p=tests[0],
+        delong_p=tests[1],
     )
 
 

@@ -5,6 +5,7 @@ already stands it does nothing, which is how a killed run resumes. Paths and sma
 never images.
 """
 
+import hashlib
 import json
 import zlib
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from data_contracts.results import FidelityScores, MemorisationScores, ShortcutS
 from data_contracts.splits import Fold, Splits
 from data_contracts.violations import ContractError, Violation
 from flows import pictures, progress
-from flows.config import RunRecord
+from flows.config import RunRecord, config_digest
 from flows.devices import Job, train_all
 from flows.judge import judge, score_copies
 from flows.report import write_report
@@ -228,8 +229,11 @@ def _score_path(run: RunDir, name: str, fold: int, diagnosis: str) -> Path:
 
 
 @task(name="sample", cache_policy=NO_CACHE)
-def sample_task(root: Path, fold: int, diagnosis: str) -> None:
-    """Sample until enough slices pass the screen: near-copies of training slices and broken images never leave."""
+def sample_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) -> None:
+    """Sample until enough slices pass the screen: near-copies of training slices and broken images never leave.
+
+    judged: copies are summed up for the report too; not of a fold of the learning curve, there for its classifiers.
+    """
     run = RunDir(root)
     if (run.synthetic(fold, diagnosis) / MANIFEST_NAME).exists():
         return
@@ -259,7 +263,7 @@ def sample_task(root: Path, fold: int, diagnosis: str) -> None:
             f"({found.screened.near_copy.sum()} near-copies, {found.screened.broken.sum()} broken); train longer "
             "(gan.images) or with more slices"
         )
-    if parts.whole:
+    if parts.whole and judged:
         scores = score_copies(
             fold=fold,
             diagnosis=diagnosis,
@@ -427,9 +431,7 @@ def open_external_task(root: Path, source: str, key_file: Path | None = None) ->
         raise RuntimeError("the locked test set stays closed until the verdict stands")
     locked = run.external
     if not locked.manifest.exists():
-        alone = {"utility": {"doses": (), "controls": False}, "split": {"shares": ()}}
-        config = {name: getattr(record.config, name).model_copy(update=values) for name, values in alone.items()}
-        write_record(locked.run_json, record.model_copy(update={"config": record.config.model_copy(update=config)}))
+        write_record(locked.run_json, _of_external(record))
         with progress.stage("Open the locked test set", "scans") as update:
             ingest(
                 source=source,
@@ -439,9 +441,18 @@ def open_external_task(root: Path, source: str, key_file: Path | None = None) ->
                 key=read_key(key_file),
                 progress=update,
             )
-        left_out = join(development=run, locked=locked.locked_scans, out=locked, seed=_seed(record.seed, "external"))
-        write_json(locked.metric("left_out.json"), left_out)
+        join(development=run, locked=locked.locked_scans, out=locked, seed=_seed(record.seed, "external"))
     return locked.root
+
+
+def _of_external(record: RunRecord) -> RunRecord:
+    """What the run of the locked test set is: the study's, but for what was looked at before."""
+    alone = {"utility": {"doses": (), "controls": False}, "split": {"shares": (), "repeats": 1}}
+    changed = {name: getattr(record.config, name).model_copy(update=values) for name, values in alone.items()}
+    config = record.config.model_copy(update=changed)
+    both = hashlib.sha256(f"{record.source_digest} {record.external_digest}".encode()).hexdigest()
+    digests = {"config_digest": config_digest(config), "source_digest": both, "external_digest": ""}
+    return record.model_copy(update={"config": config} | digests)
 
 
 @task(name="report", cache_policy=NO_CACHE)

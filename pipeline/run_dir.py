@@ -78,6 +78,16 @@ class RunDir:
         return self.root / "facts.parquet"
 
     @property
+    def seen(self) -> Path:
+        """Digests of every slice that was read and could have been used, chosen or not: a patient is known by them."""
+        return self.root / "seen.parquet"
+
+    @property
+    def left_out(self) -> Path:
+        """Of a locked test set: how many of its slices are of patients or pictures that the study has."""
+        return self.root / "left_out.json"
+
+    @property
     def ingest_json(self) -> Path:
         return self.root / "ingest.json"
 

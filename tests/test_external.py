@@ -1,4 +1,5 @@
 import hashlib
+import json
 
 import numpy as np
 import pandas as pd
@@ -48,6 +49,7 @@ def dataset(folder, seeds, *, subjects=None, change=lambda pixels: pixels):
         )
     table = pd.DataFrame(rows, columns=list(MANIFEST.columns)).astype({"tumour_pixels": "Int64"})
     write_table(run.manifest, table)
+    write_table(run.seen, table[["sha256"]])
     return run
 
 
@@ -77,6 +79,16 @@ def test_pictures_that_the_study_has_are_left_out(tmp_path, change):
     assert join(development=ours, locked=theirs, out=out, seed=0) == 2
     kept = pd.read_parquet(out.manifest)["slice_id"]
     assert sorted(kept[kept.str.startswith("external-")]) == [f"external-file-{i:04d}" for i in (1, 3, 4, 5)]
+
+
+def test_a_patient_is_known_by_a_picture_that_the_study_read_and_did_not_use(tmp_path):
+    ours, theirs = dataset(tmp_path / "a", range(6)), dataset(tmp_path / "b", range(10, 16))
+    unused = pd.read_parquet(theirs.manifest)["sha256"].iloc[[3]]
+    write_table(ours.seen, pd.concat([pd.read_parquet(ours.seen), unused.to_frame()]))
+    out = RunDir(tmp_path / "out")
+    assert join(development=ours, locked=theirs, out=out, seed=0) == 1
+    assert "external-file-0003" not in set(pd.read_parquet(out.manifest)["slice_id"])
+    assert json.loads(out.left_out.read_bytes()) == 1
 
 
 def test_patients_are_known_again_by_their_keyed_names_and_not_by_numbers(tmp_path):

@@ -32,10 +32,26 @@ def scans(tmp_path_factory: pytest.TempPathFactory, augment_mri: Command) -> Pat
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, augment_mri: Command, scans: Path) -> RunDir:
+def locked(tmp_path_factory: pytest.TempPathFactory, augment_mri: Command, scans: Path) -> Path:
+    folder = tmp_path_factory.mktemp("elsewhere") / "phantoms"
+    augment_mri("phantom", folder, "--subjects", 10, "--seed", 4)
+    shutil.copytree(scans / "phantom-0002", folder / "phantom-9999")  # somebody whom the study knows
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(scans: Path, locked: Path) -> list[object]:
+    """The call of one and the same study, but for its folder."""
+    return ["run", scans, "--external-test", locked, "--preset", "smoke", "--seed", 5]
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, augment_mri: Command, scans: Path, study: list[object]
+) -> RunDir:
     root = tmp_path_factory.mktemp("study") / "run"
     (scans / "phantom-0001" / "broken_99.png").write_bytes(b"not an image")
-    done = augment_mri("run", scans, "--out", root, "--preset", "smoke", "--seed", 5)
+    done = augment_mri(*study, "--out", root)
     assert done.returncode == 0, done.stderr
     assert "Verdict" in done.stderr
     return RunDir(root)
@@ -66,6 +82,22 @@ def test_manifest_and_splits_keep_their_contracts(finished: RunDir) -> None:
     assert check_splits(read_record(finished.splits, Splits), manifest) == []
 
 
+def test_the_locked_test_set_is_tested_on_and_never_learned_from(finished: RunDir) -> None:
+    summary, locked = read_record(finished.summary, RunSummary), finished.external
+    (fold,) = read_record(locked.splits, Splits).folds
+    manifest = pd.read_parquet(locked.manifest)
+    assert check_manifest(manifest) == []
+    assert set(fold.train) == set(pd.read_parquet(finished.manifest)["group"])
+    tested = manifest[manifest["group"].isin(fold.test)]
+    assert tested["slice_id"].str.startswith("external-").all()
+    assert summary.external is not None
+    assert summary.external.n_slices == len(tested)
+    assert summary.external.left_out > 0  # the one whom the study knows
+    assert summary.external.n_slices + summary.external.left_out == len(pd.read_parquet(locked.locked_scans.manifest))
+    assert "external-" not in finished.manifest.read_bytes().decode("latin-1")
+    assert "opened once" in finished.report.read_text()
+
+
 def test_the_summary_says_what_was_measured(finished: RunDir) -> None:
     summary = read_record(finished.summary, RunSummary)
     assert [scores.arm for scores in summary.arms] == list(ARMS)
@@ -86,9 +118,9 @@ def test_no_name_from_the_source_is_in_any_output(finished: RunDir) -> None:
 
 
 def test_the_same_seed_gives_the_same_summary_and_report(
-    finished: RunDir, scans: Path, tmp_path: Path, augment_mri: Command
+    finished: RunDir, study: list[object], tmp_path: Path, augment_mri: Command
 ) -> None:
-    done = augment_mri("run", scans, "--out", tmp_path / "again", "--preset", "smoke", "--seed", 5)
+    done = augment_mri(*study, "--out", tmp_path / "again")
     assert done.returncode == 0, done.stderr
     again = RunDir(tmp_path / "again")
     assert again.summary.read_bytes() == finished.summary.read_bytes()
@@ -96,11 +128,10 @@ def test_the_same_seed_gives_the_same_summary_and_report(
 
 
 def test_a_killed_run_resumes_to_the_same_results(
-    finished: RunDir, scans: Path, tmp_path: Path, augment_mri: Command
+    finished: RunDir, study: list[object], tmp_path: Path, augment_mri: Command
 ) -> None:
     root = tmp_path / "killed"
-    command = [Path(sys.executable).with_name("augment-mri"), "run", scans, "--out", root]
-    command += ["--preset", "smoke", "--seed", "5"]
+    command = [Path(sys.executable).with_name("augment-mri"), *study, "--out", root]
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)  # noqa: S603
     deadline = time.monotonic() + 120
     while not (root / "models" / "0" / "no_tumour" / "checkpoint").exists() and time.monotonic() < deadline:
@@ -108,8 +139,8 @@ def test_a_killed_run_resumes_to_the_same_results(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not RunDir(root).summary.exists()
-    assert augment_mri("run", scans, "--out", root, "--preset", "smoke", "--seed", 5).returncode == 2  # no --resume
-    done = augment_mri("run", scans, "--out", root, "--preset", "smoke", "--seed", 5, "--resume")
+    assert augment_mri(*study, "--out", root).returncode == 2  # no --resume
+    done = augment_mri(*study, "--out", root, "--resume")
     assert done.returncode == 0, done.stderr
     assert RunDir(root).summary.read_bytes() == finished.summary.read_bytes()
 
@@ -134,6 +165,27 @@ def test_a_folder_with_a_different_run_is_left_as_it_is(finished: RunDir, scans:
     assert "different run" in done.stderr
     assert done.stderr.count("\n") == 1
     assert finished.summary.read_bytes() == before
+
+
+def test_a_locked_set_that_cannot_be_used_costs_no_result_and_can_be_left_aside(
+    finished: RunDir, study: list[object], scans: Path, tmp_path: Path, augment_mri: Command
+) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(finished.root, root, ignore=shutil.ignore_patterns("external", "summary.json", "report.html"))
+    known = tmp_path / "known"
+    for name in ("phantom-0003", "phantom-0004", "phantom-0005"):
+        shutil.copytree(scans / name, known / name)
+    there = study.index("--external-test")
+    other = [*study[: there + 1], known, *study[there + 2 :]]
+    done = augment_mri(*other, "--out", root, "--resume")
+    assert done.returncode == 3
+    assert "that the study has" in done.stderr
+    assert read_record(RunDir(root).summary, RunSummary).external is None  # the study itself is written
+    without = [*study[:there], *study[there + 2 :]]
+    assert augment_mri(*without, "--out", root, "--resume").returncode == 0
+    opened = augment_mri(*without, "--out", finished.root, "--resume")
+    assert opened.returncode == 2
+    assert "locked test set, which was opened" in opened.stderr
 
 
 def test_the_report_is_rendered_again_to_the_same_bytes(finished: RunDir, tmp_path: Path, augment_mri: Command) -> None:

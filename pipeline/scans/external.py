@@ -1,7 +1,8 @@
 """A locked test set from elsewhere joined to the scans that a study develops on: nothing of it was ever met there.
 
 All development groups become the training part of one fold, all groups of the locked set its test part. A group of the
-locked set that shares a patient, a picture or a near-copy with the development set is left out whole.
+locked set that shares a patient, a picture or a near-copy with the development set is left out whole. A patient is
+known again by a name that a key gave in both sets, or by a picture: every one that the study read, used or not.
 """
 
 import shutil
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from data_contracts.manifest import DIAGNOSES, check_manifest
 from data_contracts.splits import Fold, Splits, check_splits
 from data_contracts.violations import ContractError, Violation, require
-from pipeline.run_dir import RunDir, whole, write_record, write_table
+from pipeline.run_dir import RunDir, whole, write_json, write_record, write_table
 from pipeline.scans import duplicates
 from pipeline.scans.normalise import NormaliseConfig, measure
 
@@ -30,7 +31,8 @@ def join(*, development: RunDir, locked: RunDir, out: RunDir, seed: int) -> int:
     the hashes of the search for copies. Raises ContractError where the locked set has nothing new of one diagnosis.
     """
     ours, theirs = pd.read_parquet(development.manifest), _marked(pd.read_parquet(locked.manifest))
-    met = _met(ours, theirs, _copies(development, locked, ours, theirs, seed=seed))
+    copies = _copies(development, locked, ours, theirs, seed=seed)
+    met = _met(ours, theirs, copies, seen=set(pd.read_parquet(development.seen)["sha256"]))
     kept = theirs[~theirs["group"].isin(met)]
     missing = [diagnosis for diagnosis in DIAGNOSES if diagnosis not in set(kept["diagnosis"])]
     if missing:
@@ -43,6 +45,7 @@ def join(*, development: RunDir, locked: RunDir, out: RunDir, seed: int) -> int:
     for source, ids in ((development, ours["slice_id"]), (locked, kept["slice_id"])):
         for slice_id in ids:
             _link(source.slice_pixels(slice_id.removeprefix(f"{MARK}-")), out.slice_pixels(slice_id))
+    write_json(out.left_out, len(theirs) - len(kept))
     write_record(out.splits, splits)
     write_table(out.manifest, manifest)  # last: where the manifest stands, everything stands
     return len(theirs) - len(kept)
@@ -84,9 +87,9 @@ def _features(run: RunDir, slice_ids: Sequence[str]) -> list[NDArray[np.float16]
     return found
 
 
-def _met(ours: pd.DataFrame, theirs: pd.DataFrame, copies: NDArray[np.int64]) -> set[str]:
+def _met(ours: pd.DataFrame, theirs: pd.DataFrame, copies: NDArray[np.int64], *, seen: set[str]) -> set[str]:
     """Groups of the locked set that share a picture, a near-copy or a patient with the development set."""
-    same = theirs["sha256"].isin(ours["sha256"]) | theirs["subject"].isin(ours["subject"])
+    same = theirs["sha256"].isin(seen) | theirs["subject"].isin(ours["subject"])
     same.iloc[copies] = True
     return set(theirs.loc[same, "group"])
 

@@ -70,6 +70,7 @@ def ingest(
     _write_findings(out, findings)
     _require_both(slices, source, out, findings)
     record = _record_of(found, manifest, inputs, findings)
+    write_table(out.seen, pd.DataFrame({"sha256": sorted({one.sha256 for one in found.slices})}, dtype=str))
     _write_dataset(out, manifest=manifest, facts=facts, record=record)
     return record
 

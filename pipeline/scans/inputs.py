@@ -84,7 +84,9 @@ def fingerprint(source: str | Path, config: IngestConfig) -> str:
 
 def standing(out: RunDir, inputs: IngestInputs) -> IngestRecord | None:
     """The record of the dataset in `out` where the same inputs made it, it is whole, and nothing was lost by chance."""
-    if not all(path.exists() for path in (out.manifest, out.ingest_json, out.facts, out.quarantine, out.review)):
+    if not all(
+        path.exists() for path in (out.manifest, out.ingest_json, out.facts, out.seen, out.quarantine, out.review)
+    ):
         return None
     try:
         record = read_record(out.ingest_json, IngestRecord)
