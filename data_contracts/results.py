@@ -490,19 +490,26 @@ class RunSummary(Record):
 class Evaluation(Record):
     """Two sets of images compared, whoever made them; `augment-mri evaluate`.
 
-    Real images are parted at random by group: half are what the synthetic ones are judged against, half the reference
-    that real images reach. Copies are looked for among all real images.
+    Real images are parted at random by group, each diagnosis alike: half are what the synthetic ones are judged
+    against, half the reference that real images reach. `memorisation` looks for copies in the first half, of both
+    diagnoses, by one threshold: of the synthetic images and, for the reference, of the other half.
     """
 
     schema_version: int = SCHEMA_VERSION
     mode_collapse: bool  # of any diagnosis, in the primary feature space
     n_real: int
+    n_half: int  # of them in the half that is judged against
     n_groups: int  # of real images: subjects, or duplicate groups where subjects are unknown
+    subjects_known: bool  # of every real image; else one head may stand in both halves
     n_synthetic: int
+    # of the synthetic images, those that quality control would refuse among scans, by rule; judged like the others
+    strange_synthetic: dict[str, int]
+    strange_share: float  # of n_synthetic
     image_size: int
     refused_real: dict[str, int]  # what could not be used, by rule
     refused_synthetic: dict[str, int]
     fidelity: tuple[FidelityScores, ...]  # a diagnosis and extractor each; diagnosis "all" where none was told
     memorisation: tuple[MemorisationScores, ...]
+    near_copies_of_any: dict[str, int]  # of each diagnosis' synthetic images, of any of the n_real; its own threshold
     seed: int
     versions: dict[str, str]

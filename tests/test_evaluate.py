@@ -94,9 +94,111 @@ def test_copies_are_found_in_a_set_without_diagnoses_that_says_it_is_synthetic(t
     (copies,) = scores.memorisation
     assert copies.diagnosis == evaluation.ALL
     assert copies.n_generated == 40
-    assert 18 <= copies.n_near_copies <= 24
+    assert 18 <= scores.near_copies_of_any[evaluation.ALL] <= 24
+    assert 0 < copies.n_near_copies < scores.near_copies_of_any[evaluation.ALL]  # only half of them can be found
+    assert scores.n_half + copies.n_held_out_real == scores.n_real
+    said = " ".join(evaluation.lines(scores))
+    assert f"{copies.n_near_copies / 40:.1%} of the 40 synthetic images" in said
+    assert f"of the {copies.n_held_out_real} real ones of the other half" in said
+    assert scores.subjects_known
+    assert "names its subject" not in said
     assert copies.held_out_real_near_copy_share < 0.2
     assert copies.membership_auc is None
+
+
+def test_a_generator_answers_for_its_worst_images_and_unknown_subjects_are_told(tmp_path, real, config):
+    (tmp_path / "flat").mkdir()
+    for i, path in enumerate(sorted((real / "yes").rglob("*.png"))):
+        (tmp_path / "flat" / f"{i}.png").write_bytes(path.read_bytes())
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(-1, 1, (24, 1, SIDE, SIDE)).astype(np.float32)
+    blank = np.full((2, 1, SIDE, SIDE), -1, np.float32)
+    synthetic(tmp_path / "set", np.concatenate([heads(700, tumour=True)[:12], noise, blank]))
+    (tmp_path / "set" / "s-0000.png").write_bytes(b"torn")
+    scores = evaluation.evaluate(
+        real=str(tmp_path / "flat"),
+        synthetic=str(tmp_path / "set"),
+        out=tmp_path / "new" / "scores.json",
+        config=config,
+        seed=0,
+    )
+    assert sum(scores.refused_synthetic.values()) == 1  # what cannot be read
+    assert scores.n_synthetic == scores.memorisation[0].n_generated == 37
+    assert scores.strange_synthetic == {"noise": 24, "blank": 2}
+    assert scores.strange_share == pytest.approx(26 / 37)
+    assert scores.fidelity[0].synthetic.precision < 0.5
+    assert not scores.subjects_known
+    said = evaluation.lines(scores)
+    assert any(line.startswith("70.3% of the synthetic images are what quality control refuses") for line in said)
+    assert any(line.startswith("Not every real image names its subject") for line in said)
+
+
+def test_each_diagnosis_has_half_of_its_groups_on_each_side():
+    kinds = [("tumour",)] * 7 + [("no_tumour",)] * 5 + [("tumour", "no_tumour")] * 3
+    rows = [(str(group), diagnosis) for group, held in enumerate(kinds) for diagnosis in held]
+    groups, diagnoses = (np.array(column) for column in zip(*rows, strict=True))
+    ours = evaluation._Set(np.zeros((len(rows), 1, 1, 1), np.float32), groups, diagnoses)
+    drawn = set()
+    for seed in range(20):
+        half = evaluation._half(ours, rng=np.random.default_rng(seed))
+        assert not set(groups[half]) & set(groups[~half])
+        for diagnosis in set(diagnoses):
+            sides = [len(set(groups[(diagnoses == diagnosis) & side])) for side in (half, ~half)]
+            assert abs(sides[0] - sides[1]) <= 1
+        drawn.add(tuple(half))
+    assert len(drawn) > 10
+
+
+def test_every_diagnosis_is_checked_before_any_is_judged_and_finders_are_built_once(
+    tmp_path, real, config, monkeypatch
+):
+    asked = {"real": str(real), "synthetic": str(tmp_path / "set"), "config": config, "seed": 0}
+    monkeypatch.setattr(evaluation, "judge", lambda **_: pytest.fail("judged too early"))
+    for i, diagnosis in enumerate(("tumour", "no_tumour")):
+        folder = tmp_path / "set" / ("yes", "no")[i]
+        synthetic(folder, heads(500 + 100 * i, tumour=not i)[: (12, 4)[i]], diagnosis)
+    with pytest.raises(ContractError, match="no_tumour: too few images to judge: 4 images"):
+        evaluation.evaluate(**asked, out=tmp_path / "few.json")
+    built = []
+
+    class Counted(evaluation.memorisation.CopyFinder):
+        def __init__(self, images, groups):
+            built.append(len(images))
+            super().__init__(images, groups, search=False)
+
+    monkeypatch.setattr(evaluation.memorisation, "CopyFinder", Counted)
+    monkeypatch.setattr(evaluation, "judge", lambda **_: [])
+    quick = config.model_copy(update={"fidelity": config.fidelity.model_copy(update={"k": 3})})
+    scores = evaluation.evaluate(**asked | {"config": quick}, out=tmp_path / "scores.json")
+    assert built == [scores.n_real, scores.n_half]
+    assert set(scores.near_copies_of_any) == {"tumour", "no_tumour"}
+
+
+def test_too_few_groups_in_either_half_are_named_by_diagnosis(config):
+    few = [("tumour", group) for group in range(5)] + [("no_tumour", 10 + group) for group in range(6)]
+    rows = [row for row in few for _ in range(9)]
+    ours = evaluation._Set(
+        np.zeros((len(rows), 1, 1, 1), np.float32), *(np.array([str(row[i]) for row in rows]) for i in (1, 0))
+    )
+    half = evaluation._half(ours, rng=np.random.default_rng(0))
+    with pytest.raises(ContractError) as caught:
+        evaluation._require_enough(ours, ours, half, ["tumour", "no_tumour"], config.fidelity)
+    assert [(one.record, one.rule) for one in caught.value.violations] == [("tumour", "too few subjects to judge")]
+
+
+def test_what_cannot_be_read_or_written_is_said_before_any_work(tmp_path, real, config, monkeypatch):
+    monkeypatch.setattr(evaluation, "read_gallery", lambda **_: pytest.fail("began to work"))
+    (tmp_path / "file").write_text("")
+    good = {"real": str(real), "synthetic": str(real), "out": tmp_path / "new" / "scores.json"}
+    for changes, said in (
+        ({"out": tmp_path / "file" / "scores.json"}, "cannot be written"),
+        ({"out": Path("/proc/nothing/scores.json")}, "cannot be written"),
+        ({"real": str(tmp_path / "absent")}, "absent does not exist"),
+        ({"synthetic": str(tmp_path / "absent")}, "absent does not exist"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            evaluation.evaluate(**(good | changes), config=config, seed=0)
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_cannot_be_compared_is_refused_and_nothing_is_written(tmp_path, real, config):

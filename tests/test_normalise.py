@@ -23,6 +23,7 @@ from pipeline.scans.normalise import (
     denormalise,
     fit,
     measure,
+    measure_any,
     normalise,
     read_normalisation,
 )
@@ -385,6 +386,30 @@ def test_every_slice_that_does_not_fit_the_spacing_is_named(tmp_path: Path) -> N
     manifest["spacing_mm"] = 1.25
     normalise(run=run, manifest=manifest, splits=splits, config=config)
     assert np.load(run.normalised(0)).shape == (4, 1, 64, 64)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (16, 16), (64, 100), (1, 5000)])
+@pytest.mark.parametrize("values", ["blank", "noise", "none", "some"])
+def test_any_picture_is_brought_into_the_frame(shape: tuple[int, int], values: str) -> None:
+    pixels = np.random.default_rng(0).normal(size=shape)
+    if values == "blank":
+        pixels[:] = 7
+    if values in ("none", "some"):
+        pixels[:, :: 1 if values == "none" else 2] = np.nan
+    image = apply(measure_any(pixels, CONFIG), Normalisation(m=-0.2, n_slices=1))
+    assert image.shape == (1, 64, 64)
+    assert np.isfinite(image).all()
+    assert np.abs(image).max() <= 1
+
+
+def test_a_picture_without_a_head_is_shown_whole_and_a_head_as_ever() -> None:
+    ramp = np.tile(np.linspace(0, 10, 32, dtype=np.float32), (16, 1))
+    ramp[0, 0] = np.nan  # so that no head is looked for
+    whole = apply(measure_any(ramp, CONFIG), Normalisation(m=0, n_slices=1))[0]
+    assert (whole[:16] == -1).all()  # above and below the picture
+    assert (whole[48:] == -1).all()
+    assert np.allclose(whole[32], np.interp(np.arange(64), (0.5, 62.5), (-1, 1)), atol=0.02)
+    assert np.array_equal(measure_any(head(), CONFIG).crop, measure(head(), CONFIG).crop)
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the 253-image set is not beside the project")

@@ -9,6 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 SEARCH: Final = 128  # pixels of the longer side of the copy in which the head is looked for
+MAX_ELONGATION: Final = 3.0  # a head is at most twice as long as it is wide, even with a neck
 Pixels = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 

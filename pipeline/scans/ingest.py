@@ -129,7 +129,13 @@ def read_source(
     )
     features = out.scratch / "features"
     slices, decoded = _read_all(
-        units=units, out=out, config=inputs.config, features=features, findings=findings, progress=progress
+        units=units,
+        out=out,
+        config=inputs.config,
+        features=features,
+        findings=findings,
+        progress=progress,
+        synthetic=synthetic,
     )
     if synthetic:  # of nobody, and what a generator repeats is no contradiction
         near: list[tuple[str, str]] = []
@@ -175,11 +181,12 @@ def _read_all(
     features: Path,
     findings: Findings,
     progress: Progress | None,
+    synthetic: bool,
 ) -> tuple[list[Slice], int]:
     """Every admitted slice, its pixels and features on disk; and how many slices were decoded."""
     slices: list[Slice] = []
     decoded = 0
-    jobs = [Job(unit, config, out) for unit in units]
+    jobs = [Job(unit, config, out, synthetic) for unit in units]
     small = all(unit.file.kind == "raster" for unit in units)
     results = workers.each(read, jobs, seconds=lambda job: job.unit.seconds, chunk=8 if small else 1)
     features.parent.mkdir(parents=True, exist_ok=True)

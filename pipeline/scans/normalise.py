@@ -22,7 +22,16 @@ from pipeline.run_dir import RunDir, read_record, write_array, write_record
 from pipeline.scans.bias import bias_field, factor
 from pipeline.scans.frame import FrameError, box_around, cut_out, millimetres_around, put_back
 from pipeline.scans.frame import Geometry as Geometry  # noqa: PLC0414 (a part of Measured: readers take it from here)
-from pipeline.scans.head import Mask, NoHeadError, Pixels, background_of, find_head, percentiles
+from pipeline.scans.head import (
+    MAX_ELONGATION,
+    Mask,
+    NoHeadError,
+    Pixels,
+    background_of,
+    find_head,
+    percentiles,
+    resize,
+)
 from pipeline.scans.strip import find_brain
 
 # what was asked for and could not be done for a slice, which is used all the same
@@ -117,6 +126,41 @@ def measure(pixels: NDArray[np.generic], config: NormaliseConfig, *, pixel_mm: f
     return Measured(crop, landmarks, geometry, bias=bias, stripped=brain is not None, undone=undone)
 
 
+def measure_any(pixels: NDArray[np.generic], config: NormaliseConfig, *, pixel_mm: float | None = None) -> Measured:
+    """As `measure`; where there is no head that fits the frame, the whole picture, linear between its extremes.
+
+    For images that are judged whatever they show; a study takes heads alone. Raises FrameError `spacing_unknown`.
+    """
+    if max(pixels.shape) > MAX_ELONGATION * min(pixels.shape):
+        return _whole_picture(pixels, config)
+    try:
+        return measure(pixels, config, pixel_mm=pixel_mm)
+    except NoHeadError:
+        return _whole_picture(pixels, config)
+    except FrameError as error:
+        if error.rule != "head_too_large":
+            raise
+        return _whole_picture(pixels, config)
+
+
+def _whole_picture(pixels: NDArray[np.generic], config: NormaliseConfig) -> Measured:
+    """A picture (H, W) in the middle of a square; what is not finite is read as its lowest value."""
+    with np.errstate(over="ignore"):
+        raw = np.asarray(pixels, dtype=np.float32)
+    finite = np.isfinite(raw)
+    low, high = (float(raw[finite].min()), float(raw[finite].max())) if finite.any() else (0.0, 0.0)
+    if not high > low:
+        high = low + max(1.0, abs(low))  # a picture of one grey value is all background
+    side = max(raw.shape)
+    height, width = (max(1, round(n * config.size / side)) for n in raw.shape)
+    top, left = (config.size - height) // 2, (config.size - width) // 2
+    crop = np.full((config.size, config.size), low, dtype=np.float32)
+    crop[top : top + height, left : left + width] = resize(np.where(finite, raw, np.float32(low)), (height, width))
+    rows, columns = raw.shape
+    frame = Geometry(height=rows, width=columns, top=(rows - side) / 2, left=(columns - side) / 2, side=side)
+    return Measured(crop, Landmarks(low, (low + high) / 2, high), frame)
+
+
 def fit(measured: Sequence[Measured]) -> Normalisation:
     """Mean position of the median among training slices. Raises ValueError for no slice at all."""
     if not measured:
@@ -191,19 +235,22 @@ def measure_all(
     progress: Callable[[int, int], None] | None = None,
     *,
     spacings: Sequence[float] | None = None,
+    any_picture: bool = False,
 ) -> list[Measured]:
     """Measure each slice of a run. spacings: side of a pixel of each in mm, NaN where unknown.
 
+    any_picture: by `measure_any`, so that none is without a head or too large.
     Raises ContractError that names every slice without a head, and with config.spacing_mm every one whose spacing is
     unknown or whose head does not fit.
     """
     known = [np.nan] * len(slice_ids) if spacings is None else spacings
+    one_of = measure_any if any_picture else measure
     measured, found = [], []
     for done, (slice_id, pixel_mm) in enumerate(zip(slice_ids, known, strict=True), start=1):
         with np.load(run.slice_pixels(slice_id)) as stored:
             pixels = stored["pixels"]
         try:
-            measured.append(measure(pixels, config, pixel_mm=None if np.isnan(pixel_mm) else pixel_mm))
+            measured.append(one_of(pixels, config, pixel_mm=None if np.isnan(pixel_mm) else pixel_mm))
         except NoHeadError as error:
             found.append(Violation(slice_id, "head", str(error)))
         except FrameError as error:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_contracts.manifest import QUARANTINED, REVIEW
-from pipeline.scans.head import NoHeadError
+from pipeline.scans.head import MAX_ELONGATION, NoHeadError
 from pipeline.scans.headness import signs_against
 from pipeline.scans.normalise import Measured, NormaliseConfig, measure
 from pipeline.scans.overlays import LINE_SHARE, MAX_MARGIN, frame_widths, letters_beside, margin_share
@@ -19,7 +19,6 @@ from pipeline.scans.overlays import LINE_SHARE, MAX_MARGIN, frame_widths, letter
 Pixels = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 MIN_SIDE: Final = 32
-MAX_ELONGATION: Final = 3.0  # a head is at most twice as long as it is wide, even with a neck
 MIN_GREY_LEVELS: Final = 16  # fewer is a label map or a drawing
 MIN_FOREGROUND: Final = 0.05  # share of the picture; the emptiest of brain_mri_253 and lgg_flair has 0.21
 MAX_SATURATED: Final = 0.5  # share of the foreground that sits at the largest value

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +34,16 @@ class ReadConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Job:
-    """A unit to read, by what rules, and where its slices go."""
+    """A unit to read, by what rules, and where its slices go.
+
+    synthetic: a generator's images, which are taken however they look: what quality control refuses is a finding and
+    enters all the same.
+    """
 
     unit: Unit
     config: ReadConfig
     out: RunDir
+    synthetic: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,7 +161,7 @@ def _admitted(
     for z, pixels in enumerate(scan.slices):
         slice_id = scan_id if job.unit.file.kind == "raster" else f"{scan_id}-z{z + 1:03d}"
         examined = _examined(slice_id, z, scan=scan, config=job.config, findings=findings)
-        if examined is None or examined.head is None:
+        if examined is None or not (examined.usable or job.synthetic):
             continue
         tumour_pixels = None if mask is None else int(mask[z].sum())
         of_slice = told or tell(tumour_pixels=tumour_pixels)
@@ -185,7 +190,14 @@ def _admitted(
             review=" ".join(rules),
             source=source,
         )
-        yield one, duplicates.features(pixels, head=examined.head)
+        yield one, _features(pixels, examined)
+
+
+def _features(pixels: NDArray[Any], examined: Examined) -> NDArray[np.float16]:
+    """For finding duplicates among real slices, which all have a head."""
+    if examined.head is None:
+        return np.zeros(duplicates.FEATURES, np.float16)
+    return duplicates.features(pixels, head=examined.head)
 
 
 def _position(scan: Scan, z: int) -> float | None:
@@ -193,7 +205,7 @@ def _position(scan: Scan, z: int) -> float | None:
 
 
 def _examined(slice_id: str, z: int, *, scan: Scan, config: ReadConfig, findings: Findings) -> Examined | None:
-    """What quality control says of a slice that lies in the window, or None where it may not enter."""
+    """What quality control says of a slice that lies in the window, None of one outside."""
     low, high = config.window
     position = _position(scan, z)
     if position is not None and not low <= position <= high:
@@ -203,4 +215,4 @@ def _examined(slice_id: str, z: int, *, scan: Scan, config: ReadConfig, findings
     examined = examine(scan.slices[z], min_side=config.min_side, plane=scan.plane, spacing_mm=scan.spacing_mm)
     for finding in examined.findings:
         findings.add(slice_id, finding.outcome, finding.rule, finding.detail)
-    return examined if examined.usable else None
+    return examined
