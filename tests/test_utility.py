@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, REAL, TUMOUR
-from data_contracts.results import ARMS, DUPLICATES_ARM, PRIMARY_ARM, REFERENCE_ARM
+from data_contracts.results import ARMS, CONTROL_HALF_WIDTH, DUPLICATES_ARM, PRIMARY_ARM, REFERENCE_ARM
 from data_contracts.splits import Fold
 from data_contracts.violations import ContractError
 from pipeline.compute import PLAIN
@@ -15,6 +15,7 @@ from pipeline.evidence.arms import LEARNING_ARMS, Training, choose_synthetic, de
 from pipeline.evidence.classifier import ClassifierConfig
 from pipeline.evidence.comparison import compare
 from pipeline.evidence.utility import UtilityConfig, predict_arms, synthetic_wanted
+from pipeline.formats.raster import from_uint8, to_uint8
 from pipeline.run_dir import RunDir, write_array
 
 TINY = UtilityConfig(
@@ -321,7 +322,7 @@ def test_a_fold_of_a_share_trains_what_the_learning_curve_needs_on_its_groups_al
 
 
 def test_a_test_slice_among_the_synthetic_ones_is_refused(study):
-    leaked = np.load(study["run"].normalised(0))[20:21]
+    leaked = from_uint8(to_uint8(np.load(study["run"].normalised(0))[20:21]))  # as it comes out of a PNG file
     study["synthetic"][TUMOUR] = np.concatenate([study["synthetic"][TUMOUR], leaked])
     with pytest.raises(ContractError, match="1 images equal real test slices"):
         predict_arms(**study)
@@ -477,14 +478,33 @@ def test_controls_pass_where_nothing_is_found_and_fail_where_something_is():
         return {control.control: control for control in found.controls}
 
     null = controls(permuted=0.0, collapsed=1.0)
-    assert null["permuted_diagnoses"].passed
+    assert null["permuted_diagnoses"].passed is True
     assert (null["permuted_diagnoses"].null, null["collapsed_generator"].null) == (0.5, 0.0)
     assert null["permuted_diagnoses"].estimate.low < 0.5 < null["permuted_diagnoses"].estimate.high
-    assert null["collapsed_generator"].passed
+    assert null["collapsed_generator"].passed is True
     broken = controls(permuted=1.0, collapsed=3.0)
-    assert not broken["permuted_diagnoses"].passed
-    assert not broken["collapsed_generator"].passed
+    assert broken["permuted_diagnoses"].passed is False
+    assert broken["collapsed_generator"].passed is False
     assert broken["collapsed_generator"].estimate.low > 0
+
+
+@pytest.mark.parametrize(("groups", "slices", "told"), [(6, 40, False), (14, 1, False), (60, 4, True)])
+def test_a_control_that_could_hardly_fail_does_not_pass(groups, slices, told):
+    base = predictions_with({}, groups=groups, slices=slices)
+    permuted = predictions_with({REFERENCE_ARM: 0.0}, groups=groups, slices=slices, seed=1)
+    permuted = permuted[permuted["arm"] == REFERENCE_ARM].assign(control="permuted_diagnoses")
+    collapsed = predictions_with({}, groups=groups, slices=slices, seed=2)
+    collapsed = collapsed[collapsed["arm"] == PRIMARY_ARM].assign(control="collapsed_generator")
+    controls = compared(pd.concat([base, permuted, collapsed])).controls
+    assert [control.passed for control in controls] == ([True, True] if told else [None, None])
+
+
+def test_a_wide_interval_that_leaves_out_null_still_fails_a_control():
+    permuted = predictions_with({REFERENCE_ARM: 1.5}, groups=14, slices=1)
+    permuted = permuted[permuted["arm"] == REFERENCE_ARM].assign(control="permuted_diagnoses")
+    (found,) = compared(pd.concat([predictions_with({}), permuted])).controls
+    assert found.estimate.high - found.estimate.low > 2 * CONTROL_HALF_WIDTH
+    assert found.passed is False
 
 
 def test_one_seed_of_a_control_is_compared_with_the_same_seed_of_the_arms():
@@ -493,7 +513,7 @@ def test_one_seed_of_a_control_is_compared_with_the_same_seed_of_the_arms():
     collapsed = collapsed.assign(arm=PRIMARY_ARM, control="collapsed_generator")
     (found,) = compared(pd.concat([base, collapsed])).controls
     assert found.estimate.estimate == 0
-    assert found.passed
+    assert found.passed is not False
 
 
 def test_the_study_says_how_else_it_was_asked_and_at_which_prevalence():

@@ -1,11 +1,13 @@
 """What the predictions of all trainings say: the difference that decides, its verdict, and what stands beside it."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from data_contracts.results import (
+    CONTROL_HALF_WIDTH,
     DUPLICATES_ARM,
     PRIMARY_ARM,
     PRIMARY_RATIO,
@@ -15,6 +17,7 @@ from data_contracts.results import (
     Control,
     Difference,
     DosePoint,
+    Estimate,
     LearningPoint,
     UtilityComparison,
     Verdict,
@@ -156,22 +159,33 @@ def _controls(
     """Those that were trained. Permuted diagnoses fail above chance; a collapsed generator, where it were a gain.
 
     The collapsed generator is judged by the rule of the verdict, beside the arms of the same seeds: better than the
-    reference and than duplicates.
+    reference and than duplicates. Neither passes where it could hardly have failed (`_passed`).
     """
     found = []
     permuted = predictions[predictions["control"] == "permuted_diagnoses"]
     if len(permuted):
         drawn = bootstrap(predictions=permuted, draws=config.bootstrap, rng=rng)
         estimate = drawn.estimate(REFERENCE_ARM, "balanced_accuracy")
-        found.append(
-            Control(control="permuted_diagnoses", estimate=estimate, null=CHANCE, passed=estimate.low <= CHANCE)
-        )
+        passed = _passed(drawn, (estimate,), failed=estimate.low > CHANCE)
+        found.append(Control(control="permuted_diagnoses", estimate=estimate, null=CHANCE, passed=passed))
     collapsed = predictions[predictions["control"] == "collapsed_generator"]
     if len(collapsed):
         beside = primary["arm"].isin((REFERENCE_ARM, DUPLICATES_ARM)) & primary["seed"].isin(collapsed["seed"])
         both = pd.concat([primary[beside], collapsed])
         drawn = bootstrap(predictions=both, draws=config.bootstrap, rng=rng)
-        estimate = drawn.difference(PRIMARY_ARM, REFERENCE_ARM, "balanced_accuracy")[0]
-        passed = _verdict(drawn, PRIMARY_ARM, config) != "gain"
-        found.append(Control(control="collapsed_generator", estimate=estimate, null=0.0, passed=passed))
+        references: tuple[Arm, ...] = (REFERENCE_ARM, DUPLICATES_ARM)
+        to = [drawn.difference(PRIMARY_ARM, reference, "balanced_accuracy")[0] for reference in references]
+        passed = _passed(drawn, to, failed=_verdict(drawn, PRIMARY_ARM, config) == "gain")
+        found.append(Control(control="collapsed_generator", estimate=to[0], null=0.0, passed=passed))
     return tuple(found)
+
+
+def _passed(drawn: Bootstrap, intervals: Sequence[Estimate], *, failed: bool) -> bool | None:
+    """None where the control could hardly have failed: too few groups of a diagnosis, or too wide an interval.
+
+    intervals: all that must lie off null for the control to fail.
+    """
+    if not drawn.enough_groups():
+        return None
+    wide = any((interval.high - interval.low) / 2 > CONTROL_HALF_WIDTH for interval in intervals)
+    return False if failed else None if wide else True

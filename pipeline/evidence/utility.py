@@ -40,6 +40,7 @@ from pipeline.evidence.arms import (
 from pipeline.evidence.classifier import ClassifierConfig, predict_logits, train_classifier
 from pipeline.evidence.classifier_networks import Classifier
 from pipeline.evidence.temperature import Temperature, calibrated, fit_temperature, hold_out
+from pipeline.formats.raster import to_uint8
 from pipeline.run_dir import RunDir, read_record, write_record, write_table
 
 # trainings of each control and fold: with one, its interval would say nothing of how diagnoses were dealt
@@ -83,20 +84,23 @@ def synthetic_wanted(*, n_real: int, fold: Fold, config: UtilityConfig) -> int:
 
 
 def check_fold(*, manifest: pd.DataFrame, fold: Fold, real: Images, synthetic: Mapping[str, Images]) -> list[Violation]:
-    """The test part is real, no group or subject of it is trained on, and no synthetic image is a test slice."""
+    """The test part is real, no group or subject of it is trained on, and no synthetic image is a test slice.
+
+    Images are compared in 8 bits: synthetic ones come out of PNG files and real ones do not.
+    """
     found = splits.check_fold(fold, manifest)
     if len(real) != len(manifest):
         return [*found, Violation(f"fold-{fold.fold}", "rows", f"{len(real)} images, {len(manifest)} in the manifest")]
     spec = ImageSpec(size=real.shape[-1])
     found += check_images(real, spec, f"fold-{fold.fold} real")
-    tested = {image.tobytes() for image in real[manifest["group"].isin(fold.test).to_numpy()]}
+    tested = {to_uint8(image).tobytes() for image in real[manifest["group"].isin(fold.test).to_numpy()]}
     for diagnosis in DIAGNOSES:
         record = f"fold-{fold.fold} synthetic {diagnosis}"
         if not len(synthetic.get(diagnosis, ())):
             found.append(Violation(record, "missing", "no synthetic images"))
             continue
         found += check_images(synthetic[diagnosis], spec, record)
-        inside = sum(image.tobytes() in tested for image in synthetic[diagnosis])
+        inside = sum(to_uint8(image).tobytes() in tested for image in synthetic[diagnosis])
         if inside:
             found.append(Violation(record, "in the test part", f"{inside} images equal real test slices"))
     return found
