@@ -137,6 +137,17 @@ def test_images_of_nobody_are_no_copies_however_they_are_moved(finders):
     assert finders[0].find(blobs(24, seed=5)).near_copy.mean() < 0.15
 
 
+def test_what_the_plain_comparison_calls_a_copy_is_one_whatever_the_search_says(finders):
+    searching, quick = finders
+    strict = CopyFinder(blobs(24), each(24))
+    strict.threshold = -1.0  # a search that finds nothing
+    images = np.concatenate([blobs(24)[:2], blobs(2, seed=9)])
+    found = strict.find(images)
+    assert found.near_copy.tolist() == quick.find(images).near_copy.tolist() == [True, True, False, False]
+    assert not found.moved.any()
+    np.testing.assert_array_equal(found.distances, searching.find(images).distances)
+
+
 def test_searched_threshold_is_read_through_the_same_search():
     training = blobs(12)
     searched, _ = nearest(training, training, training_groups=each(12), image_groups=each(12), search=True)

@@ -34,7 +34,8 @@ MOST_SLICES: Final = 2000  # that a threshold is read from, evenly spread: more 
 class Found:
     """Of N images, each (N,): relative distance to the nearest training slice, its index, and what that says.
 
-    `moved` are the near-copies that comparing the images as they are would have missed.
+    A near-copy is what either comparison calls one, of the images as they are or moved; distance and index are of the
+    search where there was one. `moved` are the near-copies that comparing the images as they are would have missed.
     """
 
     distances: NDArray[np.float32]
@@ -72,8 +73,9 @@ class CopyFinder:
         if not self._search or not len(images):
             return Found(plain, indices, as_it_is, np.zeros(len(images), np.bool_))
         distances, indices = nearest(images, self._training, training_groups=self._groups, search=True)
-        copies = near_copies(distances, threshold=self.threshold)
-        return Found(distances, indices, copies, copies & ~as_it_is)
+        searched = near_copies(distances, threshold=self.threshold)
+        # the search also brings the next subject nearer, so it may clear what the plain comparison calls a copy
+        return Found(distances, indices, searched | as_it_is, searched & ~as_it_is)
 
 
 def thumbnails(images: Images) -> NDArray[np.float32]:
