@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from data_contracts.results import (
+    CONTROL_HALF_WIDTH,
     DataFlow,
     Difference,
     FidelityScores,
@@ -17,7 +18,15 @@ from data_contracts.results import (
     TrainingRecord,
 )
 from reports.numbers import count, decimal, percent, plain_interval, points, points_interval, slices, units
-from reports.wording import beyond_limits, controls_count, doubt, primary_fidelity, slices_of
+from reports.wording import (
+    beyond_limits,
+    controls_count,
+    doubt,
+    external_units,
+    primary_fidelity,
+    slices_of,
+    unsure_count,
+)
 
 Level = Literal["good", "caution", "problem", "unknown"]
 
@@ -52,7 +61,8 @@ def lights(summary: RunSummary) -> tuple[Light, ...]:
 def utility_light(summary: RunSummary) -> Light:
     """Good only where the verdict is a gain, a problem where a control did not come out null.
 
-    An external test where synthetic slices did harm leaves it a caution at best.
+    An external test where synthetic slices did harm leaves it a caution at best. A control that could not tell changes
+    no level and is told.
     """
     known = summary.data.subjects_known
     why = f"{points_interval(summary.difference)}, {units(summary.difference.n_subjects, known=known)} tested."
@@ -61,10 +71,11 @@ def utility_light(summary: RunSummary) -> Light:
     reasons = [why, against]
     if summary.external is not None:
         external = summary.external.difference
-        tested = units(external.n_subjects, known=known)
-        reasons.append(f"External test: {points_interval(external)}, {tested}.")
+        reasons.append(f"External test: {points_interval(external)}, {external_units(summary.external)}.")
         if external.high < 0 and level == "good":
             level, word = "caution", "Not at another test"
+    if unsure := unsure_count(summary):
+        reasons.append(unsure)
     if failed := controls_count(summary):
         level, word = "problem", "Not to be believed"
         reasons.insert(0, failed)
@@ -214,11 +225,15 @@ def data_light(data: DataFlow, difference: Difference, shortcuts: Sequence[Short
     return Light("Data quality", level, word, "; ".join(reasons) + ".")
 
 
+_WIDTH: Final = f"{100 * CONTROL_HALF_WIDTH:.0f} points"
+
+
 def rules() -> tuple[str, ...]:
     """How each light is set, from the constants above: a reader can disagree with a limit only where it is named."""
     return (
         "Utility is good where the verdict is a gain, a problem where it is harm, and a caution otherwise.",
-        "Utility is a problem whatever the verdict where a control did not come out null.",
+        "Utility is a problem whatever the verdict where a control did not come out null, the edge of images included.",
+        f"Utility is no worse and no better for a control that could not tell (few groups, or wider than ±{_WIDTH}).",
         "Utility is at best a caution where the whole interval of an external test lies below zero.",
         "Diversity is a problem where a mode collapse is found: limits from subsets of real slices, not from here.",
         "Diversity is at best a caution where any measure is beyond such a limit.",

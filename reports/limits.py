@@ -13,6 +13,7 @@ def limits(summary: RunSummary) -> tuple[str, ...]:
     found = (
         _folds(data),
         _runs(difference.n_seeds),
+        _generators(data),
         _subjects(data),
         f"The test rests on {tested}. {smallest_difference(difference)}",
         f"Slices were reduced to {size}: small lesions and fine texture are lost.",
@@ -49,9 +50,21 @@ def _folds(data: DataFlow) -> str:
 
 
 def _runs(n_seeds: int) -> str:
-    if n_seeds >= 5:  # from five runs on, chance in training is small beside chance in who was tested
+    if n_seeds >= 5:  # from five runs on, chance in training classifiers is small beside chance in who was tested
         return ""
-    return f"Each arm was trained {count(n_seeds, 'time', 'times')}: chance in training is only roughly averaged out."
+    return (
+        f"Each arm was trained {count(n_seeds, 'time', 'times')}: chance in training its classifier is only roughly "
+        "averaged out."
+    )
+
+
+def _generators(data: DataFlow) -> str:
+    """Runs of an arm share one generator a fold, so no number of them says what another would have made."""
+    shows = "shows only between folds" if data.folds_evaluated * data.repeats > 1 else "cannot be told from their merit"
+    return (
+        f"Generators were trained once a fold: their luck {shows}, and training the classifiers more often does not "
+        "average it out."
+    )
 
 
 def _subjects(data: DataFlow) -> str:

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.results import (
+    CONTROL_HALF_WIDTH,
     PRIMARY_ARM,
     PRIMARY_EXTRACTOR,
     PRIMARY_RATIO,
@@ -179,11 +180,12 @@ def interval_reading(difference: Difference) -> str:
 
 
 def smallest_difference(difference: Difference) -> str:
-    """The smallest true difference that this study could have seen."""
+    """The smallest true difference to one reference that this study could have seen; a gain needs two."""
     effect = decimal(100 * difference.minimum_detectable_effect, 1)
     return (
-        f"The smallest true difference this study could have seen is {effect} percentage points "
-        "(found in 80 % of repetitions); anything smaller would usually be missed."
+        f"The smallest true difference to {arm_name(difference.reference).lower()} this study could have seen is "
+        f"{effect} percentage points (found in 80 % of repetitions). A gain needs a second difference as well, to "
+        "duplicates, so it takes more to find."
     )
 
 
@@ -255,15 +257,60 @@ def per_thousand_note(summary: RunSummary) -> str:
 
 # --- controls ---
 
+CHANCE: Final = 0.5  # balanced accuracy of guessing
 CONTROL_NAMES: Final = {
     "permuted_diagnoses": "Diagnoses dealt anew among the training groups",
     "collapsed_generator": "Three synthetic slices of each diagnosis, repeated",
+    "border": "Corners and border of the normalised images alone",
+}
+CONTROL_SEES: Final = {  # what makes it fail, and what it lets pass
+    "permuted_diagnoses": (
+        "diagnoses of test slices that reach the classifier, or a score that guessing can raise",
+        "copies of test slices in training, whose diagnoses are dealt anew too; anything of the synthetic slices",
+    ),
+    "collapsed_generator": (
+        "a comparison that calls anything added a gain",
+        "what the generator learned from: three of its slices hardly help, of test slices or not",
+    ),
+    "border": (
+        "a diagnosis that is left outside the head",
+        "one that scanner or file left inside the head; anything of the synthetic slices",
+    ),
 }
 
 
+def all_controls(summary: RunSummary) -> tuple[Control, ...]:
+    """Those that were trained, and what is left at the edge of normalised images: that must be null too."""
+    edges = (scores for scores in summary.shortcuts if scores.what == "border")
+    return (*summary.controls, *(_edge(scores) for scores in edges))
+
+
+def _edge(scores: ShortcutScores) -> Control:
+    """The audit of corners and border as a control, held to the same width of its interval."""
+    found = scores.balanced_accuracy
+    wide = (found.high - found.low) / 2 > CONTROL_HALF_WIDTH
+    passed = False if scores.suspected else None if wide else True
+    return Control(control="border", estimate=found, null=CHANCE, passed=passed)
+
+
 def failed_controls(summary: RunSummary) -> tuple[Control, ...]:
-    """The controls that had to come out null and did not."""
-    return tuple(control for control in summary.controls if not control.passed)
+    """The controls that had to come out null and did not; not those that could not tell."""
+    return tuple(control for control in all_controls(summary) if control.passed is False)
+
+
+def unsure_controls(summary: RunSummary) -> tuple[Control, ...]:
+    """The controls that could not tell whether they are null."""
+    return tuple(control for control in all_controls(summary) if control.passed is None)
+
+
+def controls_level(summary: RunSummary) -> Literal["good", "caution", "problem"]:
+    """Good only where every control could tell and came out null."""
+    return "problem" if failed_controls(summary) else "caution" if unsure_controls(summary) else "good"
+
+
+def control_result(control: Control) -> str:
+    """The result in words: `passed`, `NOT passed`, `could not tell`."""
+    return "could not tell" if control.passed is None else "passed" if control.passed else "NOT passed"
 
 
 def control_value(control: Control) -> str:
@@ -276,7 +323,8 @@ def control_null(control: Control) -> str:
     """What a control must come out as."""
     if control.control == "collapsed_generator":
         return f"no gain over {points(control.null)}{NBSP}points"
-    return f"{percent(control.null, 0)}, as by guessing"
+    told = f"{percent(control.null, 0)}, as by guessing"
+    return f"{told}, or what shuffled diagnoses reach" if control.control == "border" else told
 
 
 def disbelief(summary: RunSummary) -> str:
@@ -287,6 +335,8 @@ def disbelief(summary: RunSummary) -> str:
             f"does: its balanced accuracy is {control_value(control)}, where {percent(control.null, 0)} is guessing",
             "collapsed_generator": "three synthetic slices of each diagnosis, repeated, came out as a gain, although "
             f"they show next to nothing new: {control_value(control)} against {arm_name(REFERENCE_ARM).lower()}",
+            "border": "corners and border of the normalised images alone give the diagnosis away: a balanced accuracy "
+            f"of {control_value(control)}, where {percent(control.null, 0)} is guessing",
         }[control.control]
         for control in failed_controls(summary)
     ]
@@ -297,17 +347,29 @@ def disbelief(summary: RunSummary) -> str:
 
 def controls_count(summary: RunSummary) -> str:
     """How many controls did not come out null, where any did not: for a place where the reasons stand elsewhere."""
-    failed, n = len(failed_controls(summary)), len(summary.controls)
+    failed, n = len(failed_controls(summary)), len(all_controls(summary))
     return f"{failed} of {count(n, 'control', 'controls')} did not come out null." if failed else ""
+
+
+def unsure_count(summary: RunSummary) -> str:
+    """How many controls could not tell, where any could not; it speaks neither for nor against the study."""
+    unsure, n = len(unsure_controls(summary)), len(all_controls(summary))
+    return f"{unsure} of {count(n, 'control', 'controls')} could not tell." if unsure else ""
 
 
 def controls_reading(summary: RunSummary) -> str:
     """Whether the controls came out null; what that is worth."""
     if failed_controls(summary):
-        return disbelief(summary)
-    n = len(summary.controls)
+        return f"{disbelief(summary)} {unsure_count(summary)}".rstrip()
+    n, unsure = len(all_controls(summary)), len(unsure_controls(summary))
+    if unsure:
+        return (
+            f"{unsure_count(summary)} Too few groups of a diagnosis were tested, or the interval is wider than "
+            f"±{decimal(100 * CONTROL_HALF_WIDTH, 0)} points: it shows neither that the method is sound nor that it is "
+            f"not. {n - unsure:,} came out null."
+        )
     these = "The control that must come out null did" if n == 1 else f"The {n} controls that must come out null did"
-    return f"{these}: no fault of the method was found; a fault smaller than the intervals would not show."
+    return f"{these}: no fault that they can see was found; a fault smaller than the intervals would not show."
 
 
 # --- other ways to ask ---
@@ -435,8 +497,13 @@ def learning_reading(learning: Sequence[LearningPoint], *, known: bool) -> str:
     return f"The difference made by synthetic slices: {at(fewest)}, {at(most)}; {change}."
 
 
-def external_reading(external: ExternalTest, verdict: Verdict, *, known: bool) -> str:
-    """What the locked external test says, with its n, and whether it bears out the verdict."""
+def external_reading(
+    external: ExternalTest,
+    verdict: Verdict,
+    *,
+    known: bool = True,  # noqa: ARG001 - of the development set, which the template still tells
+) -> str:
+    """What the locked external test says, with its own n and unit, and whether it bears out the verdict."""
     d = external.difference
     found = {1: "a gain", -1: "a loss", 0: "neither a gain nor a loss"}[_side(d)]
     borne_out = {"gain": 1, "harm": -1}.get(verdict)
@@ -449,15 +516,23 @@ def external_reading(external: ExternalTest, verdict: Verdict, *, known: bool) -
     else:
         meaning = " It does not bear out the verdict."
     left_out = (
-        f" {slices(external.left_out)} too like ones of the study {_was(external.left_out)} left out."
+        f" {slices(external.left_out)} of patients or pictures that the study has {_was(external.left_out)} left out."
         if external.left_out
         else ""
     )
     return (
-        f"A test set that was locked until the end and opened once: {slices(external.n_slices)} of "
-        f"{units(external.n_subjects, known=known)}, none of which any training met.{left_out} Synthetic slices made "
+        f"A test set that was locked until the end and opened once in this run: {slices(external.n_slices)} of "
+        f"{external_units(external)}, none of which any training met.{left_out} Synthetic slices made "
         f"{points_interval(d)} of difference in balanced accuracy: {found} is shown.{meaning} {_independent(external)}"
     )
+
+
+def external_units(external: ExternalTest) -> str:
+    """What the external set was counted by, which may be another unit than that of the development set."""
+    n = external.n_subjects
+    if external.subjects_known:
+        return units(n, known=True)
+    return count(n, "group whose patient is unknown", "groups whose patients are unknown")
 
 
 def _side(difference: Estimate) -> Literal[-1, 0, 1]:
@@ -472,7 +547,7 @@ def _independent(external: ExternalTest) -> str:
         if p is not None
     ]
     if not tests:
-        return "McNemar’s and DeLong’s tests hold for one slice a subject only, and were not made."
+        return "McNemar’s and DeLong’s tests hold for one slice a known subject only, and were not made."
     return f"Two-sided: {', '.join(tests)}; one slice a subject."
 
 
@@ -770,8 +845,8 @@ def membership_reading(scores: MemorisationScores) -> str:
             f"Held-out slices lie nearer to synthetic ones than training slices do, so no one is given away: {found}."
         )
     return (
-        f"Nobody could tell who was in the training part: {found}. An AUC of up to {decimal(auc.high, 2)} is not ruled "
-        "out, nor an attack of another kind."
+        f"This attack could not tell who was in the training part: {found}. An AUC of up to {decimal(auc.high, 2)} is "
+        "not ruled out, nor an attack of another kind."
     )
 
 
@@ -827,7 +902,8 @@ def discriminator_reading(scores: DiscriminatorScores) -> str:
         f"(error rate {percent(scores.error_rate, 0)}; 50{NBSP}% is a draw): it called "
         f"{percent(scores.sensitivity, 0)} of {scores.n_synthetic:,} synthetic {slices_of(scores.diagnosis)} synthetic "
         "(sensitivity) and "
-        f"{percent(scores.specificity, 0)} of {of} real (specificity)."
+        f"{percent(scores.specificity, 0)} of {of} real (specificity). Its threshold is the middle between its mean "
+        "answers to training slices and to these synthetic ones."
     )
 
 

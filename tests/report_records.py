@@ -309,11 +309,11 @@ def learning(*differences: Estimate) -> tuple[LearningPoint, ...]:
     )
 
 
-def permuted(value: float = 0.497, *, passed: bool = True) -> Control:
+def permuted(value: float = 0.497, *, passed: bool | None = True) -> Control:
     return Control(control="permuted_diagnoses", estimate=estimate(value, 0.05), null=0.5, passed=passed)
 
 
-def collapsed_generator(value: float = -0.004, *, passed: bool = True) -> Control:
+def collapsed_generator(value: float = -0.004, *, passed: bool | None = True) -> Control:
     return Control(control="collapsed_generator", estimate=estimate(value, 0.015), null=0.0, passed=passed)
 
 

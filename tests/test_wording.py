@@ -75,6 +75,7 @@ def summary(
 ) -> RunSummary:
     """Only the parts that a sentence reads; the whole record is tested in test_render."""
     fields = {"verdict": verdict, "difference": to_reference, "difference_to_duplicates": to_duplicates, "data": data()}
+    fields["shortcuts"] = ()
     return RunSummary.model_construct(**{**fields, **changes})
 
 
@@ -214,8 +215,9 @@ def test_interval_reading_says_where_the_interval_lies(low: float, high: float, 
 
 def test_smallest_difference_is_in_percentage_points() -> None:
     assert wording.smallest_difference(UP) == (
-        "The smallest true difference this study could have seen is 5.1 percentage points (found in 80 % of "
-        "repetitions); anything smaller would usually be missed."
+        "The smallest true difference to real + classic augmentation this study could have seen is 5.1 percentage "
+        "points (found in 80 % of repetitions). A gain needs a second difference as well, to duplicates, so it takes "
+        "more to find."
     )
 
 
@@ -471,17 +473,17 @@ def test_copies_in_features_and_authenticity_stand_beside_held_out_real() -> Non
 @pytest.mark.parametrize(
     ("auc", "half", "said"),
     [
-        (0.52, 0.05, "Nobody could tell who was in the training part: AUC 0.520 (0.470 to 0.570)"),
-        (0.55, 0.05, "Nobody could tell who was in the training part"),
+        (0.52, 0.05, "This attack could not tell who was in the training part: AUC 0.520 (0.470 to 0.570)"),
+        (0.55, 0.05, "This attack could not tell who was in the training part"),
         (0.60, 0.05, "One can tell, better than by guessing, who was in the training part"),
         (0.40, 0.05, "Held-out slices lie nearer to synthetic ones than training slices do, so no one is given away"),
     ],
 )
-def test_nobody_could_tell_only_where_the_interval_holds_a_half(auc: float, half: float, said: str) -> None:
+def test_an_attack_could_not_tell_only_where_the_interval_holds_a_half(auc: float, half: float, said: str) -> None:
     text = plain(wording.membership_reading(traced((auc, half))))
     assert text.startswith(said)
     assert "training slices against 250 held-out real ones" in text
-    assert ("not ruled out" in text) == ("Nobody" in said)
+    assert ("not ruled out" in text) == ("could not" in said)
     assert wording.membership_reading(memorisation()) == ""
 
 
@@ -499,7 +501,8 @@ def test_the_discriminator_is_told_with_both_its_sides() -> None:
     assert plain(wording.discriminator_reading(discriminator())) == (
         "At the moment that is kept the discriminator was right on 71 % of slices (error rate 29 %; 50 % is a draw): "
         "it called 80 % of 96 synthetic tumour slices synthetic (sensitivity) and 62 % of 31 real slices held out from "
-        "its training real (specificity)."
+        "its training real (specificity). Its threshold is the middle between its mean answers to training slices and "
+        "to these synthetic ones."
     )
     assert "which it may know by heart" in wording.discriminator_reading(discriminator(on="training"))
     row = tables.discriminators_table((discriminator(),)).rows[0]
@@ -543,10 +546,58 @@ def test_controls_that_came_out_null_change_nothing_and_prove_little() -> None:
         assert wording.controls_reading(well).endswith("a fault smaller than the intervals would not show.")
 
 
-def test_the_table_of_controls_says_passed_or_not() -> None:
-    rows = tables.controls_table((permuted(0.71, passed=False), collapsed_generator())).rows
-    assert [plain(cell) for cell in rows[0][1:]] == ["71.0 % (66.0 to 76.0)", "50 %, as by guessing", "NOT passed"]
-    assert [plain(cell) for cell in rows[1][1:]] == ["-0.4 points (-1.9 to +1.1)", "no gain over 0.0 points", "passed"]
+def test_a_control_that_could_not_tell_is_told_and_changes_no_verdict() -> None:
+    unsure = summary("gain", controls=(permuted(passed=None), collapsed_generator()))
+    assert wording.disbelief(unsure) == wording.controls_count(unsure) == ""
+    assert wording.verdict_name(unsure) == "Gain"
+    assert wording.controls_level(unsure) == "caution"
+    assert plain(wording.controls_reading(unsure)) == (
+        "1 of 2 controls could not tell. Too few groups of a diagnosis were tested, or the interval is wider than ±10 "
+        "points: it shows neither that the method is sound nor that it is not. 1 came out null."
+    )
+    light, sure = lights.utility_light(unsure), lights.utility_light(summary("gain"))
+    assert (light.level, light.word) == (sure.level, sure.word) == ("good", "Helped")
+    assert plain(light.why) == plain(sure.why) + " 1 of 2 controls could not tell."
+    both = summary("gain", controls=(permuted(0.71, passed=False), collapsed_generator(passed=None)))
+    assert wording.controls_level(both) == "problem"
+    assert plain(wording.controls_reading(both)).endswith("is guessing. 1 of 2 controls could not tell.")
+
+
+@pytest.mark.parametrize(
+    ("found", "suspected", "level"),
+    [
+        (estimate(0.52, 0.09), False, "good"),
+        (estimate(0.72, 0.09), True, "problem"),
+        (estimate(0.72, 0.15), True, "problem"),
+        (estimate(0.52, 0.11), False, "caution"),
+    ],
+)
+def test_the_edge_of_normalised_images_is_a_control_and_the_files_are_not(
+    found: Estimate, suspected: bool, level: str
+) -> None:
+    files = shortcut(what="file_facts", suspected=True)
+    edge = shortcut(what="border", suspected=suspected, balanced_accuracy=found)
+    ours = summary("gain", controls=(permuted(),), shortcuts=(files, edge))
+    assert [control.control for control in wording.all_controls(ours)] == ["permuted_diagnoses", "border"]
+    assert wording.controls_level(ours) == level
+    assert bool(wording.failed_controls(ours)) == suspected
+    assert ("corners and border of the normalised images alone give" in wording.disbelief(ours)) == suspected
+    assert wording.verdict_name(ours).endswith("not to be believed") == suspected
+
+
+def test_the_table_of_controls_says_passed_or_not_and_what_each_can_see() -> None:
+    edge = shortcut(balanced_accuracy=estimate(0.52, 0.11))
+    found = summary("gain", controls=(permuted(0.71, passed=False), collapsed_generator()), shortcuts=(edge,))
+    table = tables.controls_table(wording.all_controls(found))
+    rows = [[plain(cell) for cell in row[1:4]] for row in table.rows]
+    assert rows == [
+        ["71.0 % (66.0 to 76.0)", "50 %, as by guessing", "NOT passed"],
+        ["-0.4 points (-1.9 to +1.1)", "no gain over 0.0 points", "passed"],
+        ["52.0 % (41.0 to 63.0)", "50 %, as by guessing, or what shuffled diagnoses reach", "could not tell"],
+    ]
+    assert table.columns[-2:] == ("It sees", "It does not see")
+    assert "No control sees a generator that learned from test slices" in table.caption
+    assert all("synthetic slices" in table.rows[i][-1] for i in (0, 2))
 
 
 def test_statistics_say_that_they_do_not_decide_and_whether_they_agree() -> None:
@@ -645,15 +696,25 @@ def test_an_external_test_bears_out_the_verdict_or_does_not(verdict: str, low: f
     text = plain(wording.external_reading(external(low, high), verdict, known=True))
     assert said in text
     assert "40 slices of 40 subjects" in text
-    assert "2 slices too like ones of the study were left out" in text
+    assert "locked until the end and opened once in this run" in text
+    assert "2 slices of patients or pictures that the study has were left out" in text
     assert text.endswith("McNemar’s test of accuracy p = 0.210, DeLong’s test of AUC p = 0.030; one slice a subject.")
 
 
 def test_tests_for_one_slice_a_subject_are_not_made_of_several() -> None:
     several = external(mcnemar_p=None, delong_p=None, left_out=0)
     text = wording.external_reading(several, "gain", known=True)
-    assert text.endswith("hold for one slice a subject only, and were not made.")
+    assert text.endswith("hold for one slice a known subject only, and were not made.")
     assert "left out" not in text
+
+
+@pytest.mark.parametrize("development_known", [True, False])
+def test_an_external_set_is_counted_by_its_own_unit(development_known: bool) -> None:
+    for known, unit in ((True, "40 subjects"), (False, "40 groups whose patients are unknown")):
+        found = external(subjects_known=known)
+        assert f"40 slices of {unit}" in plain(wording.external_reading(found, "gain"))
+        whole = summary("gain", external=found, data=data(subjects_known=development_known))
+        assert plain(lights.utility_light(whole).why).endswith(f", {unit}.")
 
 
 def test_an_external_loss_dims_the_utility_light_and_an_external_gain_changes_only_its_words() -> None:
@@ -1015,16 +1076,18 @@ def test_the_table_of_trainings_has_alarms_and_the_kept_moment() -> None:
 
 def test_limits_follow_from_the_numbers() -> None:
     many = plain(" ".join(limits(summary("gain", difference(n_seeds=5)))))
-    assert "fold" not in many
+    assert "folds were evaluated" not in many
     assert "was trained" not in many
+    assert "Generators were trained once a fold: their luck shows only between folds" in many
     assert "name its subjects" not in many
     assert "64 × 64 pixels" in many
-    assert "The test rests on 56 subjects. The smallest true difference this study could have seen is 5.1" in many
+    assert "The test rests on 56 subjects. The smallest true difference to real + classic augmentation" in many
     assert many.endswith("For research only: not a medical device, not for the diagnosis of any person.")
     poor = data(folds_evaluated=1, subjects_known=False, label_rules=("folder",))
     few = plain(" ".join(limits(summary("gain", difference(n_seeds=1), data=poor))))
     assert "Only one fold of 5 drawn was evaluated" in few
     assert "Each arm was trained 1 time:" in few
+    assert "their luck cannot be told from their merit" in few
     assert "does not name its subjects" in few
     assert "The test rests on 56 image groups." in few
     assert "taken from folder names" in few
