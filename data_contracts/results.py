@@ -124,18 +124,25 @@ class LearningPoint(Record):
     difference: Estimate  # PRIMARY_ARM minus REFERENCE_ARM
 
 
+# Half an interval. At this width a control finds a fault of 10 points every other time and one of 14 points in 80 %;
+# a wider one would let pass what is larger than the gains that are looked for, so it has not said anything.
+CONTROL_HALF_WIDTH = 0.10
+
+
 class Control(Record):
     """Something that must come out null. If it does not, the figures of this study are not to be believed.
 
     `permuted_diagnoses`: balanced accuracy of a classifier that learned diagnoses dealt anew among training groups;
     null is 0.5. `collapsed_generator`: PRIMARY_ARM with three synthetic slices of each diagnosis repeated, minus
-    REFERENCE_ARM; it must not be a gain.
+    REFERENCE_ARM; it must not be a gain. `border`: the ShortcutScores of that name, which the report reads as a
+    control; no study writes them as one.
     """
 
-    control: Literal["permuted_diagnoses", "collapsed_generator"]
+    control: Literal["permuted_diagnoses", "collapsed_generator", "border"]
     estimate: Estimate
     null: float
-    passed: bool
+    # None: too little to tell; too few groups of a diagnosis, or null within more than +- CONTROL_HALF_WIDTH
+    passed: bool | None
 
 
 class ExternalTest(Record):
