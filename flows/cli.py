@@ -78,7 +78,7 @@ def run(
     seed: Seed = 0,
     key_file: KeyFile = None,
     external_test: Annotated[
-        str | None, typer.Option(help="Scans from elsewhere, opened once, when the verdict stands.")
+        str | None, typer.Option(help="Scans from elsewhere, opened once in a run, when the verdict stands.")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with the same run in OUT.")] = False,
 ) -> None:

@@ -497,12 +497,7 @@ def learning_reading(learning: Sequence[LearningPoint], *, known: bool) -> str:
     return f"The difference made by synthetic slices: {at(fewest)}, {at(most)}; {change}."
 
 
-def external_reading(
-    external: ExternalTest,
-    verdict: Verdict,
-    *,
-    known: bool = True,  # noqa: ARG001 - of the development set, which the template still tells
-) -> str:
+def external_reading(external: ExternalTest, verdict: Verdict) -> str:
     """What the locked external test says, with its own n and unit, and whether it bears out the verdict."""
     d = external.difference
     found = {1: "a gain", -1: "a loss", 0: "neither a gain nor a loss"}[_side(d)]

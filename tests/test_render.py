@@ -13,6 +13,7 @@ from report_records import (
     LOST,
     build_summary,
     collapsed_generator,
+    external,
     full_summary,
     permuted,
     pictures,
@@ -336,7 +337,7 @@ OPTIONAL = {
     "controls": "controls that must come out null did",
     "external": "locked until the end",
     "discriminators": "What the discriminator of each kept generator could tell",
-    "memorisation": "Nobody could tell who was in the training part",
+    "memorisation": "This attack could not tell who was in the training part",
     "arms": "Sensitivity at 90 % specificity",
 }
 
@@ -384,6 +385,15 @@ def test_a_control_that_did_not_come_out_null_stands_on_the_first_screen(run_roo
     assert "not to be believed: augment-mri report" in page
 
 
+def test_a_control_that_could_not_tell_has_no_tick(run_root: Path) -> None:
+    html = render(summary=full_summary(controls=(permuted(passed=None), collapsed_generator())), run_root=run_root)
+    part = html[html.index("<h3>Controls</h3>") : html.index("<h3>Asked in other ways</h3>")]
+    assert '<p class="doubt caution">' in part
+    text = Page(part).text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "1 of 3 controls could not tell." in text
+    assert "Corners and border of the normalised images alone" in text
+
+
 def test_only_the_primary_feature_space_sets_lights_sentences_and_figures(run_root: Path) -> None:
     plain = build_summary()
     other = tuple(
@@ -402,6 +412,7 @@ def test_only_the_primary_feature_space_sets_lights_sentences_and_figures(run_ro
 
 def test_unknown_subjects_are_image_groups_everywhere(run_root: Path) -> None:
     data = build_summary(subjects_known=False).data
-    page = Page(render(summary=full_summary(data=data), run_root=run_root))
+    elsewhere = external(subjects_known=False)
+    page = Page(render(summary=full_summary(data=data, external=elsewhere), run_root=run_root))
     assert "56\N{NO-BREAK SPACE}image groups" in page.text
     assert "\N{NO-BREAK SPACE}subject" not in page.text

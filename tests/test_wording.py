@@ -693,7 +693,7 @@ def test_the_learning_table_has_the_arms_that_there_are() -> None:
     ],
 )
 def test_an_external_test_bears_out_the_verdict_or_does_not(verdict: str, low: float, high: float, said: str) -> None:
-    text = plain(wording.external_reading(external(low, high), verdict, known=True))
+    text = plain(wording.external_reading(external(low, high), verdict))
     assert said in text
     assert "40 slices of 40 subjects" in text
     assert "locked until the end and opened once in this run" in text
@@ -703,7 +703,7 @@ def test_an_external_test_bears_out_the_verdict_or_does_not(verdict: str, low: f
 
 def test_tests_for_one_slice_a_subject_are_not_made_of_several() -> None:
     several = external(mcnemar_p=None, delong_p=None, left_out=0)
-    text = wording.external_reading(several, "gain", known=True)
+    text = wording.external_reading(several, "gain")
     assert text.endswith("hold for one slice a known subject only, and were not made.")
     assert "left out" not in text
 
