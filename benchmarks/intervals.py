@@ -1,15 +1,17 @@
 """Does a 95 % interval hold the truth in 95 % of simulated studies? Candidates side by side, and the one in use.
 
-Two arms, five folds, seeds as told; slices of one head succeed and fail together, arms have luck of their own in each
-head, and each trained model is a little better or worse than its method in all heads at once (`training`). Truths are
-known in closed form: of the method (a new training each time) and of the models that were trained (in their shares of
-the test groups). `python benchmarks/intervals.py [repetitions]`; 200 take about two minutes with OMP_NUM_THREADS=1.
+Two arms, folds and seeds as told; slices of one head succeed and fail together, arms have luck of their own in each
+head, each trained model is a little better or worse than its method in all heads at once (`training`), and in the
+second arm so are all models of a fold together, for they share a generator (`generator`). Truths are known in closed
+form: of the method (a new training and new generators each time) and of the models that were trained (in their shares
+of the test groups). `python benchmarks/intervals.py [repetitions] [words of the names of worlds]`, with
+OMP_NUM_THREADS=1; where worlds are named, with the last two candidates only.
 """
 
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,6 @@ from pipeline.evidence.inference import parts_by_group, sign_flip_p
 from pipeline.evidence.measures import Floats, Study, tested
 from pipeline.evidence.statistics import Bootstrap, Spread, jackknife_variance, resample, strata
 
-FOLDS = 5
 DRAWS = 400
 FLIPS = 999
 GROUPS = (12, 30, 80)
@@ -29,16 +30,33 @@ Z = float(stats.norm.ppf(0.975))
 
 @dataclass(frozen=True)
 class World:
-    """One truth. Quality is in standard deviations of a slice; `both`: groups hold slices of both diagnoses."""
+    """One truth. Quality is in standard deviations of a slice; `both`: groups hold slices of both diagnoses.
+
+    training: spread of single models. generator: of what all models of a fold share, in the second arm only, which is
+    so much better otherwise that the true difference is `gain` alone. folds: of each repeat.
+    """
 
     name: str
     both: bool
     training: float = 0.0
+    generator: float = 0.0
+    folds: int = 5
+    repeats: int = 1
     seeds: int = 3
     quality: float = 1.0
     gain: float = 0.0
     slices: tuple[int, int] = (1, 12)
     head: float = 0.8  # spread of heads; luck of an arm in a head is 0.7 of it
+
+    @property
+    def all_folds(self) -> int:
+        return self.folds * self.repeats
+
+    @property
+    def evened(self) -> float:
+        """What the second arm needs for the same share right, for luck that varies makes any share smaller."""
+        known = 1 + self.head**2 * 1.49 + self.training**2
+        return float(self.quality * (np.sqrt(1 + self.generator**2 / known) - 1))
 
     def share_right(self, better: Floats | float) -> Floats:
         spread = np.sqrt(1 + self.head**2 * 1.49)
@@ -48,8 +66,9 @@ class World:
     def truth(self) -> float:
         """Of the method, in balanced accuracy."""
         spread = np.sqrt(1 + self.head**2 * 1.49 + self.training**2)
-        ours, theirs = (stats.norm.cdf((self.quality + gain) / spread) for gain in (self.gain, 0))
-        return float(ours - theirs)
+        wider = np.sqrt(spread**2 + self.generator**2)
+        ours = stats.norm.cdf((self.quality + self.evened + self.gain) / wider)
+        return float(ours - stats.norm.cdf(self.quality / spread))
 
 
 WORLDS = (
@@ -61,24 +80,42 @@ WORLDS = (
     World("noise of training, both diagnoses in a group", both=True, training=0.3),
     World("noise of training, one seed", both=False, training=0.3, seeds=1),
     World("noise of training, true gain", both=False, training=0.3, gain=0.5),
+    *(
+        World(name, both=False, training=0.15, head=head, generator=generator, folds=folds, repeats=repeats)
+        for folds, repeats in ((5, 1), (3, 1), (3, 2), (1, 1))
+        for name, head, generator in (
+            ("heads alike, no luck of generators", 0.3, 0.0),
+            ("heads alike, luck of generators", 0.3, 0.3),
+            ("heads apart, no luck of generators", 0.8, 0.0),
+            ("heads apart, luck of generators", 0.8, 0.3),
+        )
+    ),
 )
+
+
+def deal(groups: int, folds: int, repeat: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Fold of each group, in pairs so that both diagnoses are in each; dealt anew in later repeats."""
+    pairs = groups // 2
+    order = rng.permutation(pairs) if repeat else np.arange(pairs)
+    return repeat * folds + np.repeat(order % folds, 2)
 
 
 def simulate(world: World, groups: int, rng: np.random.Generator) -> tuple[Study, float]:
     """One study, and the true difference in balanced accuracy of its trained models."""
     group = np.repeat(np.arange(groups), rng.integers(*world.slices, size=groups))
     tumour = rng.random(len(group)) < 0.5 if world.both else group % 2 == 0
-    folds_of = (np.arange(groups) // 2) % FOLDS
-    folds_of[folds_of >= groups // 2] = 0
+    dealt = [deal(groups, world.folds, repeat, rng) for repeat in range(world.repeats)]
     hard = rng.normal(0, world.head, groups)[group]
-    models = rng.normal(0, world.training, (2, FOLDS, world.seeds))
-    probabilities = []
-    for a in range(2):
+    models = rng.normal(0, world.training, (2, world.all_folds, world.seeds))
+    models[1] += rng.normal(world.evened, world.generator, world.all_folds)[:, None] + world.gain
+    at = [np.flatnonzero(folds[group] == fold) for folds in dealt for fold in np.unique(folds)]
+    arms: dict[str, list[Floats]] = {"a": [], "b": []}
+    for a, of_folds in enumerate(arms.values()):
         luck = rng.normal(0, 0.7 * world.head, groups)[group]
-        noise = rng.normal(0, 1, (len(group), world.seeds))
-        margin = world.quality + a * world.gain + (hard + luck)[:, None] + models[a, folds_of[group]] + noise
-        probabilities.append(1 / (1 + np.exp(-np.where(tumour[:, None], margin, -margin))))
-    at = [np.flatnonzero(folds_of[group] == fold) for fold in range(FOLDS)]
+        for fold, rows in enumerate(at):
+            noise = rng.normal(0, 1, (len(rows), world.seeds))
+            margin = world.quality + (hard + luck)[rows, None] + models[a, fold] + noise
+            of_folds.append(1 / (1 + np.exp(-np.where(tumour[rows, None], margin, -margin))))
     study = Study(
         groups=tuple(str(g) for g in range(groups)),
         n_slices=len(group),
@@ -86,10 +123,10 @@ def simulate(world: World, groups: int, rng: np.random.Generator) -> tuple[Study
         tumour=np.bincount(group[tumour], minlength=groups).astype(float),
         no_tumour=np.bincount(group[~tumour], minlength=groups).astype(float),
         folds=tuple(tested(group[rows], tumour[rows]) for rows in at),
-        arms={name: tuple(p[rows] for rows in at) for name, p in zip("ab", probabilities, strict=True)},
+        arms={name: tuple(of_folds) for name, of_folds in arms.items()},
     )
-    shares = np.bincount(folds_of, minlength=FOLDS) / groups
-    by_model = world.share_right(models[1] + world.gain) - world.share_right(models[0])
+    shares = np.bincount(np.concatenate(dealt)) / groups / world.repeats
+    by_model = world.share_right(models[1]) - world.share_right(models[0])
     return study, float(shares @ by_model.mean(1))
 
 
@@ -137,6 +174,11 @@ def t_of_groups(drawn: Bootstrap, spread: Spread) -> tuple[float, float]:
     return spread.point - half, spread.point + half
 
 
+def without_folds(drawn: Bootstrap, spread: Spread) -> tuple[float, float]:
+    """The one in use, as if the study had one fold and nothing could be known of the luck of generators."""
+    return in_use(drawn, replace(spread, folds_left_out=spread.folds_left_out[:1]))
+
+
 def in_use(drawn: Bootstrap, spread: Spread) -> tuple[float, float]:
     half = drawn.uncertainty(spread).quantile(0.975)
     return spread.point - half, spread.point + half
@@ -147,6 +189,7 @@ CANDIDATES: dict[str, Callable[[Bootstrap, Spread], tuple[float, float]]] = {
     "BCa": bca,
     "bootstrap-t": bootstrap_t,
     "t, groups": t_of_groups,
+    "no folds": without_folds,
     "in use": in_use,
 }
 
@@ -181,7 +224,7 @@ def primary(world: World, groups: int, repetitions: int) -> None:
 
 def secondary(world: World, groups: int, repetitions: int) -> None:
     """Two equal arms: how often p <= 0.05 for each measure, and how often one arm's interval holds its mean."""
-    points = {metric: [] for metric in METRICS}
+    points: dict[str, list[float]] = {metric: [] for metric in METRICS}
     intervals: dict[str, list[tuple[float, float]]] = {metric: [] for metric in METRICS}
     called = dict.fromkeys(METRICS, 0)
     for i in range(repetitions):
@@ -200,12 +243,19 @@ def secondary(world: World, groups: int, repetitions: int) -> None:
 def main() -> None:
     repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     began = time.monotonic()
-    print(f"{repetitions} studies each, {DRAWS} resamples, {FOLDS} folds")
-    for world in WORLDS:
-        print(f"\n{world.name}; {world.seeds} seeds, true difference {world.truth:+.3f}")
+    words = " ".join(sys.argv[2:])
+    if words:
+        for name in [*CANDIDATES][:-2]:
+            del CANDIDATES[name]
+    print(f"{repetitions} studies each, {DRAWS} resamples")
+    for world in (world for world in WORLDS if words in world.name):
+        design = f"{world.folds} folds, {world.repeats} repeats, {world.seeds} seeds"
+        print(f"\n{world.name}; {design}, true difference {world.truth:+.3f}")
         print("groups  interval      above 0  below 0  method   models   width")
         for groups in GROUPS:
             primary(world, groups, repetitions)
+    if words:
+        return
     world = WORLDS[4]
     print(f"\nother measures, {world.name}, two equal arms\ngroups  measure                      p <= 0.05  arm held")
     for groups in GROUPS:

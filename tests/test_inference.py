@@ -16,11 +16,9 @@ from pipeline.evidence.inference import (
     difference_by_model,
     further_tests,
     holm,
-    mean_test_share,
     parts_by_group,
     resampled_t,
     sign_flip_p,
-    statistics,
 )
 from pipeline.evidence.statistics import Setting, bootstrap
 
@@ -51,10 +49,10 @@ def drawn(predictions, draws=400):
     return bootstrap(predictions=predictions, draws=draws, rng=np.random.default_rng(0))
 
 
-def ask(predictions, **more):
-    return statistics(
-        predictions=predictions, arm="b", reference="a", rng=np.random.default_rng(0), draws=400, flips=2000, **more
-    )
+def ask(predictions, *, test_share=1 / 3, seed=0, **setting):
+    rng = np.random.default_rng(seed)
+    found = bootstrap(predictions=predictions, draws=400, rng=rng, setting=Setting(**setting))
+    return further_tests(found, arm="b", reference="a", margin=0.01, rng=rng, test_share=test_share, flips=2000)
 
 
 def test_parts_of_groups_add_up_to_the_difference():
@@ -191,15 +189,11 @@ def test_one_fold_knows_no_resampled_t():
     assert found.belief is None
 
 
-def test_folds_that_were_not_evaluated_are_told():
-    """Two of five folds: half of all tested groups are in each, though a fifth is tested of all there are."""
+def test_a_smaller_share_of_groups_tested_means_less_overlap_of_training_parts():
     predictions = study(np.random.default_rng(11), folds=2, gain=0.5)
-    found = drawn(predictions)
-    assert mean_test_share(found.study) == 0.5
-    told = further_tests(
-        found, arm="b", reference="a", margin=0.01, rng=np.random.default_rng(0), flips=100, test_share=0.2
-    )
-    assert told.nadeau_bengio_p < ask(predictions).nadeau_bengio_p
+    assert ask(predictions, test_share=0.2).nadeau_bengio_p < ask(predictions, test_share=0.5).nadeau_bengio_p
+    with pytest.raises(ValueError, match="share of test groups"):
+        ask(predictions, test_share=1.0)
 
 
 def test_arms_that_are_the_same_differ_in_nothing():
@@ -213,9 +207,7 @@ def test_arms_that_are_the_same_differ_in_nothing():
 def test_same_seed_same_numbers():
     predictions = study(np.random.default_rng(13))
     assert ask(predictions) == ask(predictions.sample(frac=1, random_state=1))
-    assert ask(predictions).sign_flip_p != statistics(
-        predictions=predictions, arm="b", reference="a", rng=np.random.default_rng(1), draws=400, flips=2000
-    ).sign_flip_p  # fmt: skip
+    assert ask(predictions).sign_flip_p != ask(predictions, seed=1).sign_flip_p
 
 
 def test_broken_predictions_are_refused():

@@ -5,7 +5,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, confusion_matrix, roc_auc_score, roc_curve
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
-from pipeline.evidence.measures import METRICS, Setting, count, scores
+from pipeline.evidence.measures import KIND, METRICS, Setting, count, measure, sums, tumour_share
 
 SETTING = Setting(at_specificity=0.8, prevalence=0.2)
 
@@ -41,7 +41,12 @@ def study(rng, *, folds=2, seeds=3, groups=9, slices=4, decimals=1):
 def found(predictions, weights=None, setting=SETTING):
     counted = count(predictions)
     weights = np.ones((1, len(counted.groups))) if weights is None else weights
-    return scores(study=counted, arm="a", weights=weights, setting=setting)
+    share = tumour_share(counted, weights)
+    got = {}
+    for metric in METRICS:
+        kind = sums(KIND.get(metric, "right"), study=counted, arm="a", weights=weights, setting=setting)
+        got[metric] = measure(metric, kind.quotient(), share=share, setting=setting)
+    return got
 
 
 def of_model(truth, p, weight):
@@ -204,3 +209,24 @@ def test_a_resample_that_lost_a_diagnosis_of_every_fold_says_nothing_where_model
 def test_a_setting_outside_its_range_is_refused(wrong):
     with pytest.raises(ValueError, match="between 0 and 1"):
         Setting(**wrong)
+
+
+@pytest.mark.parametrize("kind", ["right", "ordered", "calibration"])
+def test_without_a_fold_or_with_a_part_of_it_is_what_it_is_without_those_slices(kind):
+    predictions = study(np.random.default_rng(6), folds=3)
+    counted = count(predictions)
+
+    def of(which, weights):
+        return sums(kind, study=which, arm="a", weights=weights, setting=SETTING)
+
+    whole, weights = np.ones((1, 27)), 1 - np.eye(27)
+    got = of(counted, whole).without_each_fold()[0]
+    for fold in range(3):
+        others = count(predictions[predictions["fold"] != fold])
+        np.testing.assert_allclose(got[fold], of(others, np.ones((1, 18))).quotient()[0])
+    cells = of(counted, whole).with_each_fold_of(of(counted, weights))  # each group is tested in one fold
+    for fold, where in enumerate(counted.folds):
+        np.testing.assert_allclose(cells[where.groups, fold], of(counted, weights[where.groups]).quotient())
+        elsewhere = np.setdiff1d(np.arange(27), where.groups)
+        np.testing.assert_allclose(cells[elsewhere, fold] - of(counted, whole).quotient(), 0, atol=1e-12)
+    assert of(counted, whole).fold_shares().sum() == pytest.approx(1)

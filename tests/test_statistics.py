@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -117,19 +119,23 @@ def test_detectable_effect_follows_the_interval():
         assert detectable > 2.8 * sure.error
 
 
-def even_study(rng, *, groups=24, folds=3, seeds=2, model=0.0):
+def even_study(rng, *, groups=24, folds=3, seeds=2, model=0.0, generator=0.0, hard=0.0, repeats=1):
     """A tumour and a no-tumour slice in every group, so that balanced accuracy is a mean over groups.
 
-    model: spread of what a model adds to each group's share right, shared by all groups of its fold.
+    model: spread of what a model adds to each group's share right, shared by all groups of its fold; generator: the
+    same for all models of a fold, arm b only. hard: half the spread of groups between arms, the same in all folds.
     """
     group, tumour = np.repeat(np.arange(groups), 2), np.tile([True, False], groups)
     tables = []
-    for arm in ("a", "b"):
-        for seed in range(seeds):
-            chance = 0.7 + rng.normal(0, model, folds)[group % folds]
-            right = rng.random(len(group)) < chance
-            p = np.where(right == tumour, 0.8, 0.2)
-            tables.append(table(arm, p, tumour, group, seed=seed, fold=group % folds))
+    in_groups = rng.choice([-hard, hard], groups)[group]
+    for repeat in range(repeats):
+        fold = (rng.permutation(groups) if repeat else np.arange(groups))[group] % folds
+        shared = rng.normal(0, generator, folds)[fold]
+        for arm in ("a", "b"):
+            for seed in range(seeds):
+                chance = 0.7 + rng.normal(0, model, folds)[fold] + (arm == "b") * (shared + in_groups)
+                p = np.where((rng.random(len(group)) < chance) == tumour, 0.8, 0.2)
+                tables.append(table(arm, p, tumour, group, seed=seed, fold=repeat * folds + fold))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -197,6 +203,78 @@ def test_intervals_speak_of_the_method_though_every_training_has_its_luck():
         by_groups_alone += abs(spread.point) > 2 * np.sqrt(only_groups)
     assert left_out / n < 0.05 + 3 * np.sqrt(0.05 * 0.95 / n)
     assert by_groups_alone / n > 0.25
+
+
+def spread_of(found):
+    return found.spread("b", "balanced_accuracy").minus(found.spread("a", "balanced_accuracy"))
+
+
+def test_the_luck_of_a_fold_is_the_variance_component_of_groups_in_folds():
+    """Analysis of variance, groups within folds: mean square of the folds less that of all groups, over the groups."""
+    predictions = even_study(np.random.default_rng(30), seeds=1, folds=4, generator=0.2)
+    found = drawn(predictions)
+    component, over_folds = st.fold_variance(spread_of(found), found.study, training=0.0)
+    parts = by_group(predictions)[0]
+    by_fold = parts.groupby("fold").mean()
+    assert over_folds == pytest.approx(by_fold.var(ddof=1) / 4, abs=1e-12)
+    assert component == pytest.approx(by_fold.var(ddof=1) / 4 - parts.var(ddof=1) / 24, abs=1e-12)
+    assert component > 0
+    less = st.fold_variance(spread_of(found), found.study, training=component / 3)
+    assert less == pytest.approx((component * 2 / 3, over_folds))
+
+
+def test_one_fold_knows_nothing_of_its_luck_and_folds_that_are_alike_have_none():
+    one, found = (drawn(even_study(np.random.default_rng(31), groups=60, folds=folds)) for folds in (1, 3))
+    assert st.fold_variance(spread_of(one), one.study, training=0.0) == (0.0, 0.0)
+    spread = spread_of(found)
+    alike = replace(spread, folds_left_out=np.full(3, spread.point))
+    assert st.fold_variance(alike, found.study, training=0.0) == (0.0, 0.0)
+
+
+def test_the_luck_of_a_fold_widens_the_interval_with_folds_less_one_degrees_of_freedom():
+    found = drawn(even_study(np.random.default_rng(32), groups=200, folds=5, generator=0.3))
+    sure = found.uncertainty(spread_of(found))
+    _, over_folds = st.fold_variance(spread_of(found), found.study, training=0.0)
+    assert sure.error == pytest.approx(np.sqrt(over_folds), rel=0.02)
+    assert 3.5 < sure.degrees_of_freedom <= 4.01
+    one = found.uncertainty(found.spread("b", "auc"))  # an arm's own score too
+    assert one.degrees_of_freedom < 8
+
+
+@pytest.mark.parametrize(("repeats", "generator"), [(1, 0.0), (3, 0.0), (3, 0.1)])
+def test_the_stated_variance_is_that_of_estimates_over_studies_though_repeats_test_the_same_groups(repeats, generator):
+    """Groups have a difference of their own that all repeats meet again: no luck of a fold, and no less with repeats.
+
+    So the component of the folds is 0 on average without any, before what is below 0 is cut off (training far below 0
+    undoes the cut), and the variance of the luck over all folds with it.
+    """
+    n, points, components, over_groups = 60, [], [], []
+    for i in range(n):
+        found = drawn(
+            even_study(np.random.default_rng([33, i]), folds=3, hard=0.15, generator=generator, repeats=repeats),
+            draws=20,
+        )
+        spread = spread_of(found)
+        points.append(spread.point)
+        components.append(st.fold_variance(spread, found.study, training=-1.0)[0] - 1)
+        over_groups.append(float(st.jackknife_variance(spread.left_out, groups=st.strata(found.study))))
+    want = generator**2 / (3 * repeats)
+    assert abs(np.mean(components) - want) < 3 * np.std(components) / np.sqrt(n) + 0.1 * want
+    stated = np.mean(components) + np.mean(over_groups)
+    assert stated == pytest.approx(np.var(points), rel=0.4)
+
+
+def test_intervals_speak_of_the_method_though_every_generator_has_its_luck():
+    """No method is better, but each generator is luckier or not in all heads and models of its fold at once."""
+    n, left_out, before = 100, 0, 0
+    for i in range(n):
+        found = drawn(even_study(np.random.default_rng([34, i]), groups=60, folds=5, generator=0.2), draws=200)
+        spread = spread_of(found)
+        left_out += abs(spread.point) > found.uncertainty(spread).quantile(0.975)
+        blind = replace(spread, folds_left_out=spread.folds_left_out[:1])
+        before += abs(spread.point) > found.uncertainty(blind).quantile(0.975)
+    assert left_out / n < 0.05 + 3 * np.sqrt(0.05 * 0.95 / n)
+    assert before / n > 0.2
 
 
 def test_p_is_the_interval_inverted():

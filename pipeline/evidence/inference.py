@@ -9,43 +9,18 @@ from dataclasses import dataclass
 from typing import Final, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
 from data_contracts.results import Belief, Secondary, SecondaryMetric, Statistics
-from pipeline.evidence.measures import Setting, Study, by_diagnosis, right
-from pipeline.evidence.statistics import NOTHING, Bootstrap, bootstrap
+from pipeline.evidence.measures import Study, by_diagnosis, right
+from pipeline.evidence.statistics import NOTHING, Bootstrap
 
 Floats = NDArray[np.float64]
 EXACT: Final = 14  # up to so many groups that differ, all 2^n patterns of signs are tried
 FLIPS: Final = 10_000
 BLOCK: Final = 4096  # patterns of signs at once
 SECONDARIES: Final[tuple[SecondaryMetric, ...]] = get_args(SecondaryMetric)
-
-
-def statistics(
-    *,
-    predictions: pd.DataFrame,
-    arm: str,
-    reference: str,
-    rng: np.random.Generator,
-    margin: float = 0.01,
-    draws: int = 2000,
-    at_specificity: float = 0.90,
-    prevalence: float = 0.10,
-    flips: int = FLIPS,
-    test_share: float | None = None,
-) -> Statistics:
-    """Every further test of arm minus reference; predictions as in `measures.count`, the rest as in `further_tests`.
-
-    Raises ContractError where predictions are incomplete. Where the resamples are drawn already, ask `further_tests`.
-    """
-    setting = Setting(at_specificity=at_specificity, prevalence=prevalence)
-    drawn = bootstrap(predictions=predictions, draws=draws, rng=rng, setting=setting)
-    return further_tests(
-        drawn, arm=arm, reference=reference, margin=margin, rng=rng, flips=flips, test_share=test_share
-    )
 
 
 def further_tests(
@@ -55,18 +30,17 @@ def further_tests(
     reference: str,
     margin: float,
     rng: np.random.Generator,
+    test_share: float,
     flips: int = FLIPS,
-    test_share: float | None = None,
 ) -> Statistics:
     """Every further test of arm minus reference in a study whose resamples are drawn.
 
-    margin: half the width of the region of equivalence, in (0, 1). flips: patterns of signs where there are too many
-    to try all. test_share: test groups of one fold over all groups, n_test / (n_test + n_train), so 1 / folds of a
-    k-fold; None takes the mean of what the predictions hold, which is right where every fold was evaluated.
+    margin: half the width of the region of equivalence, in (0, 1). test_share: test groups of one fold over all
+    groups, n_test / (n_test + n_train) in (0, 1), so 1 / folds of a k-fold. flips: patterns of signs where there are
+    too many to try all. Raises ValueError for a test_share outside its range where there are several folds.
     """
     by_model = difference_by_model(drawn, arm=arm, reference=reference)
-    share = test_share if test_share is not None else mean_test_share(drawn.study)
-    resampled = resampled_t(by_model.ravel(), test_share=share) if len(by_model) > 1 else None
+    resampled = resampled_t(by_model.ravel(), test_share=test_share) if len(by_model) > 1 else None
     differences = [drawn.difference(arm, reference, metric)[0] for metric in SECONDARIES]
     p = [drawn.p(arm, reference, metric) for metric in SECONDARIES]
     return Statistics(
@@ -123,11 +97,6 @@ def difference_by_model(drawn: Bootstrap, *, arm: str, reference: str) -> Floats
         gained = by_diagnosis(fold, right(fold, ours) - right(fold, theirs)).sum(0)  # (seeds, 2)
         found.append((gained / [fold.tumour.sum(), (~fold.tumour).sum()]).mean(1))
     return np.stack(found)
-
-
-def mean_test_share(study: Study) -> float:
-    """Groups tested in one fold over all groups tested, mean over folds."""
-    return float(np.mean([len(fold.groups) / len(study.groups) for fold in study.folds]))
 
 
 @dataclass(frozen=True)

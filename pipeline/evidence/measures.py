@@ -86,6 +86,24 @@ class Sums:
         alone = mean.sum(1)[:, None, None] + self.got - mean[:, :, None]
         return _divide(alone, self.of.sum(1)[:, None, None])
 
+    def without_each_fold(self) -> Floats:
+        """(B, folds, k): over all folds but one."""
+        got = self.got.mean(2)
+        return _divide(got.sum(1)[:, None] - got, self.of.sum(1)[:, None] - self.of)
+
+    def with_each_fold_of(self, other: "Sums") -> Floats:
+        """(B, folds, k): one fold as it is in `other` (B rows), all others as they are here (one row)."""
+        got, there = self.got.mean(2), other.got.mean(2)
+        return _divide(
+            got.sum(1)[:, None] - got + there,
+            self.of.sum(1)[:, None] - self.of + other.of,
+        )
+
+    def fold_shares(self) -> Floats:
+        """Each fold's share (folds,) of what there was to get, mean over k; of the first row."""
+        shares: Floats = (self.of[0] / self.of[0].sum(0)).mean(-1)
+        return shares
+
 
 def _divide(got: Floats, of: Floats) -> Floats:
     quotient: Floats = np.divide(got, of, out=np.full(np.broadcast(got, of).shape, np.nan), where=of > 0)
@@ -283,16 +301,6 @@ def measure(metric: str, rates: Floats, *, share: Floats | float, setting: Setti
         case "sensitivity" | "auc" | "sensitivity_at_specificity" | "calibration_error":
             return rates[..., 0]
     raise ValueError(f"no such measure: {metric}; there are {', '.join(METRICS)}")
-
-
-def scores(*, study: Study, arm: str, weights: Floats, setting: Setting) -> dict[str, Floats]:
-    """Every one of METRICS of an arm under each row of group weights (B, G): arrays (B,), fractions in [0, 1]."""
-    kinds = {kind: sums(kind, study=study, arm=arm, weights=weights, setting=setting) for kind in SUMS}
-    share = tumour_share(study, weights)
-    return {
-        metric: measure(metric, kinds[KIND.get(metric, "right")].quotient(), share=share, setting=setting)
-        for metric in METRICS
-    }
 
 
 def tumour_share(study: Study, weights: Floats) -> Floats:

@@ -1,9 +1,11 @@
 """How sure are we? Scores with intervals over subjects and trainings, paired differences, and the verdict.
 
 The unit is the group (a subject, or the duplicates that stand in for one): slices of one head rise and fall
-together, and folds and seeds are no cases at all. But another training would not have made the same models: where
-there are several seeds, their spread is part of every interval, which so speaks of the method and not only of the
-models that were trained. With one seed it speaks of these models. Figures that led to this choice: docs/evidence.md.
+together, and folds and seeds are no cases at all. But another training would not have made the same models, and
+another generator not the same synthetic slices, which all seeds of a fold share: where there are several seeds and
+several folds, their spread is part of every interval, which so speaks of the method and not only of the models that
+were trained. With one seed it speaks of these models, with one fold of the generators that it had. Figures that led to
+this choice: docs/evidence.md.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +27,6 @@ from pipeline.evidence.measures import (
     check_predictions,
     count,
     measure,
-    scores,
     sums,
     tumour_share,
 )
@@ -38,7 +39,6 @@ __all__ = [
     "bootstrap",
     "check_predictions",
     "count",
-    "scores",
     "verdict",
 ]
 
@@ -86,7 +86,9 @@ class Spread:
     """One figure (a score, or a difference of two) and how it moves.
 
     resampled (B,): over bootstrap resamples. left_out (G,): without one group. models (folds, seeds): where a fold
-    is left to one seed alone; models_left_out (G, folds, seeds): the same without one group.
+    is left to one seed alone; models_left_out (G, folds, seeds): the same without one group. folds_left_out (folds,):
+    without one fold; cells_left_out (G, folds): without one group in one fold, though others test it too. shares
+    (folds,): how much each fold counts, adding up to 1.
     """
 
     point: float
@@ -94,6 +96,9 @@ class Spread:
     left_out: Floats
     models: Floats
     models_left_out: Floats
+    folds_left_out: Floats
+    cells_left_out: Floats
+    shares: Floats
 
     def minus(self, other: "Spread") -> "Spread":
         return Spread(
@@ -102,6 +107,9 @@ class Spread:
             self.left_out - other.left_out,
             self.models - other.models,
             self.models_left_out - other.models_left_out,
+            self.folds_left_out - other.folds_left_out,
+            self.cells_left_out - other.cells_left_out,
+            self.shares,
         )
 
     def varies(self) -> bool:
@@ -159,6 +167,34 @@ def training_variance(spread: Spread, study: Study) -> tuple[float, float]:
     return max(0.0, over_seeds - luck), over_seeds
 
 
+def fold_variance(spread: Spread, study: Study, *, training: float) -> tuple[float, float]:
+    """Variance of the figure that comes from what a fold's models share, and the variance over folds it was read from.
+
+    All seeds of a fold learn from the same subjects and from one generator a diagnosis, whose luck neither seeds nor
+    single groups show. The squared deviations of the folds, each over 1 - its share of the test slices (the unbiased
+    cluster-robust variance of a mean, Bell and McCaffrey 2002), hold that luck, the trainings' (`training`), and that
+    of the groups which they happen to test. The last is expected from how each group moves each fold, group by group:
+    folds of different repeats test the same groups and so deviate together, which is no luck of the fold. Both are
+    taken off; never below 0; (0, 0) with one fold.
+    """
+    if len(spread.folds_left_out) < 2:
+        return 0.0, 0.0
+    over_folds = float(((1 - spread.shares) * (spread.folds_left_out - spread.point) ** 2).sum())
+    tests = np.zeros(spread.cells_left_out.shape, dtype=bool)
+    for place, fold in enumerate(study.folds):
+        tests[fold.groups, place] = True
+    moves = np.zeros(tests.shape)
+    for members in strata(study):
+        n, cells = len(members), tests[members]
+        if n > 1:
+            of = np.where(cells, spread.cells_left_out[members], 0)
+            # a left out cell raises the weight of the others, and n groups have n - 1 degrees of freedom
+            scale = (1 - 1 / cells.sum()) * np.sqrt(n / (n - 1))
+            moves[members] = scale * cells * (of - of.sum() / cells.sum())
+    by_groups = (moves - spread.shares * moves.sum(1, keepdims=True)) ** 2 / (1 - spread.shares)
+    return max(0.0, over_folds - float(by_groups.sum()) - training), over_folds
+
+
 @dataclass(frozen=True)
 class Bootstrap:
     """One study with its resamples: the same for every arm, so that differences are paired."""
@@ -166,26 +202,26 @@ class Bootstrap:
     study: Study
     weights: Floats  # (B, G)
     setting: Setting = field(default_factory=Setting)
-    _kept: dict[tuple[str, str], tuple[Sums, Sums, Sums]] = field(default_factory=dict, repr=False, compare=False)
+    _kept: dict[tuple[str, str], tuple[Sums, Sums, Sums, Sums]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def degrees_of_freedom(self) -> int:
         return max(1, len(self.study.groups) - len(strata(self.study)))
 
-    def _sums(self, arm: str, kind: str) -> tuple[Sums, Sums, Sums]:
-        """As it is, in each resample, and without each group."""
+    def _sums(self, arm: str, kind: str) -> tuple[Sums, Sums, Sums, Sums]:
+        """As it is, in each resample, without each group, and without it and with nobody in its place."""
         if (arm, kind) not in self._kept:
-            whole = np.ones((1, len(self.study.groups)))
-            point, resampled, left_out = (
+            n = len(self.study.groups)
+            point, resampled, left_out, lost = (
                 sums(kind, study=self.study, arm=arm, weights=weights, setting=self.setting)
-                for weights in (whole, self.weights, leave_out(self.study))
+                for weights in (np.ones((1, n)), self.weights, leave_out(self.study), 1 - np.eye(n))
             )
-            self._kept[arm, kind] = point, resampled, left_out
+            self._kept[arm, kind] = point, resampled, left_out, lost
         return self._kept[arm, kind]
 
     def spread(self, arm: str, metric: str) -> Spread:
         """One of METRICS of one arm. What a resample cannot say (it lost all that was to get) stays as it was."""
-        point, resampled, left_out = self._sums(arm, KIND.get(metric, "right"))
+        point, resampled, left_out, lost = self._sums(arm, KIND.get(metric, "right"))
         whole = np.ones((1, len(self.study.groups)))
         shares = [tumour_share(self.study, weights) for weights in (whole, self.weights, leave_out(self.study))]
 
@@ -200,15 +236,19 @@ class Bootstrap:
             np.nan_to_num(figure(left_out.quotient(), shares[2]), nan=estimate),
             figure(point.quotient_by_model(), shares[0])[0],
             np.nan_to_num(figure(left_out.quotient_by_model(), shares[2]), nan=estimate),
+            np.nan_to_num(figure(point.without_each_fold(), shares[0])[0], nan=estimate),
+            np.nan_to_num(figure(point.with_each_fold_of(lost), shares[0]), nan=estimate),
+            point.fold_shares(),
         )
 
     def uncertainty(self, spread: Spread) -> Uncertainty:
-        """Standard error of a figure, over groups and trainings.
+        """Standard error of a figure, over groups, trainings and folds.
 
         Over groups it is the larger of what the bootstrap and the jackknife find: the first understates few groups
         of unequal size, the second knows nothing of measures with jumps. Degrees of freedom are groups less strata,
-        joined with those of the seeds (Satterthwaite 1946). Where nothing was seen to vary, that is not certainty:
-        Agresti and Min's (2005) error of one unseen change in n + 2 groups takes the place of none.
+        joined with those of the seeds and of the folds, folds - 1, where these add anything (Satterthwaite 1946). With
+        one fold the luck of its generators cannot be known and is not in it. Where nothing was seen to vary, that is
+        not certainty: Agresti and Min's (2005) error of one unseen change in n + 2 groups takes the place of none.
         """
         if not spread.varies():
             return Uncertainty(unseen_change(len(self.study.groups)), float(np.inf))
@@ -217,12 +257,15 @@ class Bootstrap:
             float(spread.resampled.var(ddof=1)), float(jackknife_variance(spread.left_out, groups=groups))
         )
         training, over_seeds = training_variance(spread, self.study)
-        total = over_groups + training
-        freedom = float(self.degrees_of_freedom)
+        of_folds, over_folds = fold_variance(spread, self.study, training=training)
+        total = over_groups + training + of_folds
+        folds, seeds = spread.models.shape
+        squares = over_groups**2 / self.degrees_of_freedom
         if training > 0:
-            folds, seeds = spread.models.shape
-            freedom = total**2 / (over_groups**2 / freedom + over_seeds**2 / (folds * (seeds - 1)))
-        return Uncertainty(float(np.sqrt(total)), max(1.0, freedom))
+            squares += over_seeds**2 / (folds * (seeds - 1))
+        if of_folds > 0:
+            squares += over_folds**2 / (folds - 1)
+        return Uncertainty(float(np.sqrt(total)), max(1.0, total**2 / squares))
 
     def estimate(self, arm: str, metric: str) -> Estimate:
         """One arm's metric with its 95 % interval: t on the logit scale, for a share knows no symmetry near 0 and 1.
@@ -243,7 +286,8 @@ class Bootstrap:
         """Arm minus reference with its 95 % interval, t of one standard error, and the minimum detectable effect.
 
         That is (t of 0.975 + t of 0.80) of the same standard errors, 2.8 with many groups: a true difference so
-        large is found, two-sided at 5 %, in 80 % of repetitions of the study.
+        large is found, two-sided at 5 %, in 80 % of repetitions of the study. It is that of one comparison: a verdict
+        gain needs two, against the reference and against the duplicates, and is so found less often.
         """
         spread = self.spread(arm, metric).minus(self.spread(reference, metric))
         sure, point = self.uncertainty(spread), spread.point
@@ -283,7 +327,7 @@ def verdict(
     gain: the whole interval is above 0, against the reference and against mere duplicates. harm: all of it is
     below 0. equivalent: it lies inside +- margin, with so many groups that this is knowledge and not luck: one
     unseen change must fit inside the margin too. Else, or with too few groups of a diagnosis, there is not
-    enough evidence.
+    enough evidence. A verdict of one fold speaks of the generators that it had, not of the method.
     """
     if not enough_groups:
         return "insufficient_evidence"
