@@ -27,7 +27,11 @@ class Record(BaseModel):
 
 
 class Estimate(Record):
-    """A figure and its 95 % interval over test subjects and, where there are several seeds, over trainings."""
+    """A figure and its 95 % interval over test subjects, over trainings where there are several seeds, and over folds.
+
+    Models of one fold share their generators and the subjects they learned from: with several folds that luck is in the
+    interval; with one it cannot be known, and the figure speaks of the generators that the study had.
+    """
 
     estimate: float
     low: float
@@ -43,7 +47,8 @@ class Difference(Estimate):
     n_subjects: int
     n_slices: int
     n_seeds: int
-    # smallest true difference that this design finds in 80 % of repetitions at the 5 % level, two-sided
+    # smallest true difference that this design finds in 80 % of repetitions at the 5 % level, two-sided; of this one
+    # comparison, whereas a verdict gain needs two
     minimum_detectable_effect: float
     # a difference inside +- this margin is called no difference
     equivalence_margin: float
