@@ -128,6 +128,24 @@ def test_a_memorising_generator_raises_near_copies(real):
     assert not faults(measure(images_seen=1, samples=one_in_ten, reference=against, ruler=ruler), WatchConfig())
 
 
+def test_the_fewer_held_out_images_tell_what_is_called_a_copy_the_more_must_be_one(real):
+    ruler, _ = real
+    images, groups = heads(0)
+    copies = np.clip(images[:64] + np.random.default_rng(0).normal(0, 0.02, images[:64].shape), -1, 1)
+    some = np.concatenate([copies[:13], healthy_samples(1)[:51]]).astype(np.float32)  # a fifth
+    raised = {}
+    for n in (0, 6, 100):
+        held_out = heads(900)[0][:n] if n else None
+        rng = np.random.default_rng(1)
+        against = reference(training=images, groups=groups, held_out=held_out, ruler=ruler, rng=rng, largest=64)
+        for name, samples in (("some", some), ("all", copies.astype(np.float32))):
+            found = faults(measure(images_seen=1, samples=samples, reference=against, ruler=ruler), WatchConfig())
+            raised[n, name] = "copies" in {reason.rule for reason in found}
+    assert raised[100, "some"]
+    assert not raised[6, "some"]  # six may be called copies more often than one knows
+    assert all(raised[n, "all"] for n in (0, 6, 100))
+
+
 @pytest.mark.parametrize(
     ("sides", "rule"),
     [((1.0, 1.0, 1.0), "discriminator_wins"), ((0.95, 0.7, 0.5), "discriminator_overfits")],

@@ -73,7 +73,8 @@ class WatchConfig(BaseModel):
     # ... and so many deviations of real against real below it, for few images vary by chance alone
     deviations: float = Field(3.0, ge=0)
     fallen: float = Field(0.5, ge=0, le=1)  # of its own best: trainings that went well never fell below 0.65 of it
-    # share of samples above what the detector calls copies among other people's slices; good samples: up to 0.04
+    # share of samples above what the detector calls copies among other people's slices, and two of its deviations; good
+    # samples: up to 0.04, of `brain_mri_253`, where patients are not known, up to 0.19 beside 0.16 of real ones
     copies: float = Field(0.1, ge=0, le=1)
     # accuracy on every side, and in training on augmented images; good trainings had 0.5 to 0.8. Above 1: never
     wins: float = Field(0.97, gt=0.5)
@@ -142,7 +143,9 @@ def faults(health: Health, config: WatchConfig) -> list[Reason]:
         (diversity < config.dead, Reason("alike", diversity, config.dead)),
     ]
     if health.near_copies is not None:
-        copied, may = health.near_copies.value, health.near_copies.real + config.copies
+        copied = health.near_copies.value
+        # of a handful of held-out images nobody knows how many the detector calls copies
+        may = health.near_copies.real + config.copies + 2 * health.near_copies.deviation
         found.append((copied > may, Reason("copies", copied, may)))
     if health.accuracy is not None:
         accuracy = health.accuracy

@@ -8,6 +8,7 @@ what a perfect generator would get, and how much it varies by chance alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from math import sqrt
 from typing import Final, Protocol
 
 import numpy as np
@@ -73,7 +74,7 @@ class Measured:
 
     value: float
     real: float
-    deviation: float  # of the real one, over halvings
+    deviation: float  # of the real one, over halvings; of near-copies, as few held-out images leave it open
 
     @property
     def ratio(self) -> float:
@@ -184,14 +185,23 @@ def reference(
         _note(found, coverage=like.coverage, recall=like.recall, kid=kid)
         for side in (one, other):
             _note(found, **variety(training[side], pairs))
-    if ruler.near_copies is not None:
-        # no real image is a copy of another subject's, but the detector may call some one
-        _note(
-            found,
-            near_copies=0.0 if held_out is None or not len(held_out) else float(ruler.near_copies(held_out).mean()),
-        )
     real = {name: Real(float(np.mean(values)), float(np.std(values))) for name, values in found.items()}
+    if ruler.near_copies is not None:
+        real["near_copies"] = _called_copies(ruler.near_copies, held_out)
     return Reference(n, tuple(sides), pairs, apart, real)
+
+
+def _called_copies(near_copies: FindCopies, held_out: Images | None) -> Real:
+    """Share of held-out images that are called copies, though no real image is a copy of another subject's.
+
+    The deviation is that of a share of so few, by the plus-four rule (Agresti and Coull 1998). Without any held-out
+    images nothing is known of it, and 0 is taken.
+    """
+    if held_out is None or not len(held_out):
+        return Real(0.0, 0.0)
+    called, n = int(near_copies(held_out).sum()), len(held_out)
+    share = (called + 2) / (n + 4)
+    return Real(called / n, sqrt(share * (1 - share) / (n + 4)))
 
 
 def measure(
