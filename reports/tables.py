@@ -216,7 +216,7 @@ def differences_table(compared: Sequence[Difference], *, known: bool) -> Table:
             f"{points(d.low)} to {points(d.high)} points",
             f"{slices(d.n_slices)} of {units(d.n_subjects, known=known)}, {count(d.n_seeds, 'run', 'runs')} an arm",
             f"±{decimal(100 * d.equivalence_margin, 1)} points",
-            f"{decimal(100 * d.minimum_detectable_effect, 1)} points",
+            f"{decimal(100 * d.minimum_detectable_effect, 1)} points" if d.minimum_detectable_effect < 1 else "none",
         )
         for d in compared
     )

@@ -181,6 +181,11 @@ def interval_reading(difference: Difference) -> str:
 
 def smallest_difference(difference: Difference) -> str:
     """The smallest true difference to one reference that this study could have seen; a gain needs two."""
+    if difference.minimum_detectable_effect >= 1:
+        return (
+            f"No true difference to {arm_name(difference.reference).lower()}, however large, would have been found by "
+            "this study in 80 % of repetitions."
+        )
     effect = decimal(100 * difference.minimum_detectable_effect, 1)
     return (
         f"The smallest true difference to {arm_name(difference.reference).lower()} this study could have seen is "

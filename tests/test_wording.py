@@ -219,6 +219,12 @@ def test_smallest_difference_is_in_percentage_points() -> None:
         "points (found in 80 % of repetitions). A gain needs a second difference as well, to duplicates, so it takes "
         "more to find."
     )
+    blind = UP.model_copy(update={"minimum_detectable_effect": 1.18})  # no two accuracies lie so far apart
+    assert plain(wording.smallest_difference(blind)).startswith(
+        "No true difference to real + classic augmentation, how"
+    )
+    table = tables.differences_table((UP, blind), known=True)
+    assert [plain(row[-1]) for row in table.rows] == [plain(table.rows[0][-1]), "none"]
 
 
 @pytest.mark.parametrize(
