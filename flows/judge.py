@@ -52,7 +52,8 @@ def judge(
         reference = space.extract(training)
 
         def extract(images: Images) -> Images:
-            return standardise(space.extract(images), reference=reference)  # noqa: B023 - used within this turn
+            raw = reference if images is training else space.extract(images)  # noqa: B023 - used within this turn
+            return standardise(raw, reference=reference)  # noqa: B023
 
         found.append(
             fidelity.fidelity(

@@ -256,7 +256,7 @@ def sample_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) -
             seed=_seed(record.seed, "sample", fold, diagnosis),
             update=update,
         )
-    chosen, in_test = np.flatnonzero(found.screened.kept), _rows(manifest, parts.test, diagnosis)
+    chosen = np.flatnonzero(found.screened.kept)
     if not len(chosen):
         raise TrainingFailed(
             f"none of {len(found.images)} generated {diagnosis} slices of fold {fold} passed the screen "
@@ -264,22 +264,7 @@ def sample_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) -
             "(gan.images) or with more slices"
         )
     if parts.whole and judged:
-        scores = score_copies(
-            fold=fold,
-            diagnosis=diagnosis,
-            synthetic=found.images,
-            copies=found.copies,
-            kept=found.screened.kept,
-            broken=found.screened.broken,
-            threshold=finder.threshold,
-            training=real[of_diagnosis],
-            training_groups=manifest.loc[of_diagnosis, "group"].tolist(),
-            held_out=real[in_test],
-            held_out_groups=manifest.loc[in_test, "group"].tolist(),
-            held_out_copies=finder.find(real[in_test]),
-            attack=np.random.default_rng(_seed(record.seed, "membership", fold, diagnosis)),
-        )
-        write_record(_score_path(run, "memorisation", fold, diagnosis), scores)
+        _write_copies(run, parts, diagnosis, found, finder)
         nearest = real[np.flatnonzero(learned)[found.copies.nearest]]
         pictures.nearest_pairs(
             run, fold, diagnosis, generated=found.images, nearest=nearest, distances=found.copies.distances
@@ -324,6 +309,28 @@ def _screened_sample(
         missing = wanted - int(screened.kept.sum())
         update(wanted - missing, wanted)
     return _Generated(images, copies, screened)
+
+
+def _write_copies(run: RunDir, fold: Fold, diagnosis: str, found: _Generated, finder: memorisation.CopyFinder) -> None:
+    """Copies among all generated images of one diagnosis, beside its held-out real slices."""
+    manifest, real = pd.read_parquet(run.manifest), np.load(run.normalised(fold.fold), mmap_mode="r")
+    of_training, of_test = (_rows(manifest, groups, diagnosis) for groups in (fold.train, fold.test))
+    scores = score_copies(
+        fold=fold.fold,
+        diagnosis=diagnosis,
+        synthetic=found.images,
+        copies=found.copies,
+        kept=found.screened.kept,
+        broken=found.screened.broken,
+        threshold=finder.threshold,
+        training=real[of_training],
+        training_groups=manifest.loc[of_training, "group"].tolist(),
+        held_out=real[of_test],
+        held_out_groups=manifest.loc[of_test, "group"].tolist(),
+        held_out_copies=finder.find(real[of_test]),
+        attack=np.random.default_rng(_seed(_record(run).seed, "membership", fold.fold, diagnosis)),
+    )
+    write_record(_score_path(run, "memorisation", fold.fold, diagnosis), scores)
 
 
 @task(name="fidelity", cache_policy=NO_CACHE)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))  # for `report_records`: tests are imported without a path of their own
+# `report_records` and `phantom_heads` are shared by tests, which are imported without a path of their own
+sys.path.append(str(Path(__file__).parent))
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -1,7 +1,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -9,39 +8,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from phantom_heads import GROUPS, SIDE, heads
 from PIL import Image
 from scipy import ndimage
 
 from flows.watch import make_ruler
 from pipeline.likeness import ms_ssim
-from pipeline.scans.phantom import PhantomConfig, phantom
 from pipeline.synthesis import health as looks
 from pipeline.synthesis.collapse import Watch, WatchConfig, after_alarm, faults, poverty
 from pipeline.synthesis.health import Health, Logits, Measured, accuracy, measure, reference
 from pipeline.synthesis.variety import pixel_distances, variety
 
-SIDE, SUBJECTS, SLICES = 32, 40, 5
 SEEDS = range(20)
-
-
-@cache
-def heads(seed):
-    """200 slices of 40 phantom heads, float32 (200, 1, 32, 32) in [-1, 1]; and the subject of each."""
-    config = PhantomConfig(slices=SLICES, size=SIDE, spacing_mm=(8.0, 6.0, 6.0))
-    found = []
-    for number in range(SUBJECTS):
-        voxels = phantom(rng=np.random.default_rng([seed, number]), tumour=number % 2 == 0, config=config).voxels
-        found.append(np.clip(voxels / np.percentile(voxels, 99.5), 0, 1) * 2 - 1)
-    return np.concatenate(found)[:, None].astype(np.float32), [f"s{i // SLICES}" for i in range(SUBJECTS * SLICES)]
 
 
 @pytest.fixture(scope="module")
 def real():
     """Ruler and reference of the phantoms' training part, with 40 held-out slices of 8 other subjects."""
-    training, groups = heads(0)
+    training, groups = heads(0), GROUPS
     ruler = make_ruler(k=5)(training, groups)
     rng = np.random.default_rng(0)
-    held_out = heads(1)[0][:40]
+    held_out = heads(1)[:40]
     return ruler, reference(
         training=training, groups=groups, held_out=held_out, ruler=ruler, rng=rng, halvings=4, largest=64
     )
@@ -50,7 +37,7 @@ def real():
 def healthy_samples(seed, n=64):
     """Heads of nobody in the training part, a little blurred and noisy, as samples are."""
     rng = np.random.default_rng(seed)
-    new = heads(2 + seed % 3)[0]
+    new = heads(2 + seed % 3)
     soft = ndimage.gaussian_filter(new[rng.choice(len(new), n, replace=False)], (0, 0, 0.4, 0.4))
     return np.clip(soft + rng.normal(0, 0.02, soft.shape), -1, 1).astype(np.float32)
 
@@ -119,7 +106,7 @@ def test_other_heads_a_little_blurred_never_look_ill(real):
 def test_a_memorising_generator_raises_near_copies(real):
     ruler, against = real
     rng = np.random.default_rng(0)
-    copies = heads(0)[0][rng.choice(200, 64, replace=False)] * 0.9
+    copies = heads(0)[rng.choice(200, 64, replace=False)] * 0.9
     copies = np.clip(copies + rng.normal(0, 0.02, copies.shape), -1, 1).astype(np.float32)
     decisions, _ = run_on([measure(images_seen=1, samples=copies, reference=against, ruler=ruler)] * 3)
     assert decisions[-1].verdict == "alarm"
@@ -130,12 +117,12 @@ def test_a_memorising_generator_raises_near_copies(real):
 
 def test_the_fewer_held_out_images_tell_what_is_called_a_copy_the_more_must_be_one(real):
     ruler, _ = real
-    images, groups = heads(0)
+    images, groups = heads(0), GROUPS
     copies = np.clip(images[:64] + np.random.default_rng(0).normal(0, 0.02, images[:64].shape), -1, 1)
     some = np.concatenate([copies[:13], healthy_samples(1)[:51]]).astype(np.float32)  # a fifth
     raised = {}
     for n in (0, 6, 100):
-        held_out = heads(900)[0][:n] if n else None
+        held_out = heads(900)[:n] if n else None
         rng = np.random.default_rng(1)
         against = reference(training=images, groups=groups, held_out=held_out, ruler=ruler, rng=rng, largest=64)
         for name, samples in (("some", some), ("all", copies.astype(np.float32))):
@@ -338,7 +325,7 @@ def test_each_alarm_slows_down_and_augments_more():
 
 
 def test_variety_of_pixels_is_that_of_numpy_and_knows_no_order():
-    images = heads(0)[0][:12]
+    images = heads(0)[:12]
     small = images.reshape(12, 16, 2, 16, 2).mean((2, 4)).reshape(12, -1)
     expected = np.sqrt(((small[:, None] - small[None]) ** 2).mean(2))
     found = pixel_distances(images).numpy()
@@ -376,9 +363,9 @@ def test_subjects_are_on_one_side_of_a_halving_and_one_large_subject_is_cut():
 
 def test_same_seed_same_reference_and_the_look_names_every_number(real):
     ruler, against = real
-    training, groups = heads(0)
+    training, groups = heads(0), GROUPS
     again, other = (
-        reference(training=training, groups=groups, held_out=heads(1)[0][:40], ruler=ruler,
+        reference(training=training, groups=groups, held_out=heads(1)[:40], ruler=ruler,
                   rng=np.random.default_rng(seed), halvings=4, largest=64)
         for seed in (0, 1)
     )  # fmt: skip
@@ -393,8 +380,8 @@ def test_same_seed_same_reference_and_the_look_names_every_number(real):
 
 def test_kernel_distance_is_to_held_out_images_where_there_are_enough(real):
     ruler, against = real
-    training, groups = heads(0)
-    few = reference(training=training, groups=groups, held_out=heads(1)[0][:5], ruler=ruler,
+    training, groups = heads(0), GROUPS
+    few = reference(training=training, groups=groups, held_out=heads(1)[:5], ruler=ruler,
                     rng=np.random.default_rng(0), halvings=4, largest=64)  # fmt: skip
     assert few.held_out is None
     assert few.real["kid"] != against.real["kid"]
@@ -405,8 +392,8 @@ def test_kernel_distance_is_to_held_out_images_where_there_are_enough(real):
 
 
 def test_ten_images_of_two_subjects_can_be_watched():
-    training, groups = heads(0)[0][:10], ["a"] * 5 + ["b"] * 5
-    ruler = replace(make_ruler(k=5)(*heads(0)), near_copies=lambda images: np.zeros(len(images), bool))
+    training, groups = heads(0)[:10], ["a"] * 5 + ["b"] * 5
+    ruler = replace(make_ruler(k=5)(heads(0), GROUPS), near_copies=lambda images: np.zeros(len(images), bool))
     small = reference(training=training, groups=groups, held_out=None, ruler=ruler, rng=np.random.default_rng(0))
     assert small.n == 5
     frozen = measure(images_seen=1, samples=collapsed_samples(0, 1), reference=small, ruler=ruler)
@@ -429,7 +416,7 @@ def test_samples_that_cannot_be_judged_are_refused(real, change, message):
 
 def test_fewer_than_eight_training_images_are_refused(real):
     with pytest.raises(ValueError, match="at least 8"):
-        reference(training=heads(0)[0][:7], groups=list("abcdefg"), held_out=None, ruler=real[0],
+        reference(training=heads(0)[:7], groups=list("abcdefg"), held_out=None, ruler=real[0],
                   rng=np.random.default_rng(0))  # fmt: skip
 
 

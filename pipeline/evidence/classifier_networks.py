@@ -4,6 +4,7 @@ Each maps images to features and features to one logit, so that what a training 
 what it decides.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal, cast
 
@@ -14,14 +15,14 @@ from torch.nn import functional as F
 Network = Literal["small", "resnet", "densenet"]
 
 
-class Classifier(nn.Module):
+class Classifier(nn.Module, ABC):
     """Logit of tumour = linear `head` of `features`; subclasses make both."""
 
     head: nn.Linear
 
+    @abstractmethod
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """(N, 1, H, W) in [-1, 1] -> (N, D), D = head.in_features."""
-        raise NotImplementedError
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(N, 1, H, W) in [-1, 1] -> logits of tumour (N,)."""
