@@ -1,5 +1,6 @@
 import copy
 import math
+import shutil
 from typing import Any
 
 import pytest
@@ -429,6 +430,34 @@ def test_minutes_end_a_training_too_and_count_on_after_a_kill(monkeypatch: pytes
     few = _state()
     _ticks(few, config.model_copy(update={"images": 16}))  # and images as before
     assert few.images_seen == 16
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, of torch.jit and of .grad, while it compiles
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs Debian's g++")
+def test_compiled_networks_train_as_the_written_ones_do() -> None:
+    compiled = CONFIG.model_copy(update={"compile": True, "penalty_interval": 2})
+    images, conditions = _data(8)
+
+    def weights(config: GanConfig) -> list[torch.Tensor]:
+        state = _state(config=config)
+        for _ in range(3):  # of which the second has no penalty, and so is compiled on both sides
+            gan.train_step(state, images=images, conditions=conditions, config=config, compute=PLAIN)
+        gan.discriminate(state, images, conditions, config=config, compute=PLAIN)
+        assert list(gan.capture(state)["generator"]) == list(gan.capture(_state())["generator"])  # type: ignore[call-overload]  # a state dict
+        return [p.detach() for side in (state.generator, state.discriminator) for p in side.parameters()]
+
+    torch.compiler.reset()
+    began = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    ours = weights(compiled)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > began
+    for mine, plain in zip(ours, weights(compiled.model_copy(update={"compile": False})), strict=True):
+        torch.testing.assert_close(mine, plain, rtol=1e-3, atol=1e-5)
+
+
+def test_compiling_without_a_compiler_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(gan.TrainingFailed, match=r"install g\+\+ or set gan.compile = false"):
+        _state(config=CONFIG.model_copy(update={"compile": True}))
 
 
 def test_the_discriminator_is_asked_without_dropout_and_without_chance() -> None:

@@ -29,6 +29,9 @@ class GanConfig(BaseModel):
     discriminator_steps: int = Field(1, ge=1)  # a step of the generator: k of Goodfellow et al. 2014, algorithm 1
     generator_optimiser: OptimiserConfig = OptimiserConfig()
     discriminator_optimiser: OptimiserConfig = OptimiserConfig()  # two rates: Heusel et al. 2017
+    # torch.compile what is differentiated once; the first steps take a minute more and need a C++ compiler. Off: on the
+    # CPU it trains slower than without (docs/gan.md), on a GPU it was not measured
+    compile: bool = False
     sampling: batches.Sampling = "uniform"
     condition_weights: tuple[float, ...] = ()  # of sampling weighted: one a condition
     mirror: bool = True  # show half of all images mirrored

@@ -9,9 +9,11 @@ losses stand in `losses`, what makes up a batch in `batches`. "Fake" is the pape
 import copy
 import io
 import math
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -74,22 +76,41 @@ class State:
 def new_state(*, config: GanConfig, seed: int, compute: Compute) -> State:
     """Networks with weights drawn from `seed`, optimisers, and the generator of all later draws.
 
-    config.network holds the size of the images (`GanConfig.for_images`).
+    config.network holds the size of the images (`GanConfig.for_images`). Raises TrainingFailed where they are to be
+    compiled and there is no compiler.
     """
     with _own_chance(seed, compute):
         generator, discriminator = networks.build(config.network)
     compute.place(generator)
     compute.place(discriminator)
+    generator_ema = copy.deepcopy(generator).eval().requires_grad_(False)
+    if config.compile:
+        _require_compiler()
+        generator.compile()
+        discriminator.compile()
     return State(
         generator=generator,
         discriminator=discriminator,
-        generator_ema=copy.deepcopy(generator).eval().requires_grad_(False),
+        generator_ema=generator_ema,
         generator_optimiser=optimisers.build(generator.parameters(), config.generator_optimiser),
         discriminator_optimiser=optimisers.build(discriminator.parameters(), config.discriminator_optimiser),
         rng=torch.Generator().manual_seed(seed),
         seed=seed,
         strength=config.augmentation.strength,
     )
+
+
+def _require_compiler() -> None:
+    named = os.environ.get("CXX", "").split()[:1]  # as torch looks for it
+    if not any(shutil.which(name) for name in named or ("g++", "clang++")):
+        raise TrainingFailed(
+            "gan.compile needs a C++ compiler, and there is none: install g++ or set gan.compile = false"
+        )
+
+
+def _as_written(config: GanConfig) -> AbstractContextManager[object]:
+    """Where networks run uncompiled: compiled ones cannot be differentiated twice, and want batches of one size."""
+    return torch.compiler.set_stance("force_eager") if config.compile else nullcontext()
 
 
 @contextmanager
@@ -141,7 +162,8 @@ def _discriminator_step(
     seen_real = _seen(state, real, config, compute).requires_grad_(penalise)
     seen_fake = _seen(state, fake, config, compute).requires_grad_(penalise and config.r2)
     discriminator = parallel.averaging(state.discriminator)
-    with compute.autocast():
+    twice = penalise or config.loss == "wgan-gp"
+    with compute.autocast(), _as_written(config) if twice else nullcontext():
         real_logits, fake_logits = discriminator(seen_real, c), discriminator(seen_fake, c)
         loss = losses.LOSSES[config.loss].discriminator(real_logits, fake_logits, config.real_label)
         penalty = torch.zeros_like(loss)
@@ -210,7 +232,7 @@ def discriminate(
     """
     state.discriminator.eval()
     try:
-        with compute.autocast():
+        with compute.autocast(), _as_written(config):
             pairs = zip(torch.split(images, EVALUATED), torch.split(conditions, EVALUATED), strict=True)
             found = [
                 state.discriminator(_blurred(state, compute.put(x), config, compute), c.to(compute.device))
