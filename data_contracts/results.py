@@ -7,13 +7,22 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Verdict = Literal["gain", "equivalent", "harm", "insufficient_evidence"]
-Arm = Literal["real", "real+classic", "real+classic+duplicates", "real+classic+synthetic", "synthetic_only"]
+Arm = Literal[
+    "real",
+    "real+classic",
+    "real+classic+duplicates",
+    "real+classic+copy_paste",
+    "real+classic+synthetic",
+    "synthetic_only",
+]
+# of every study; one that has lesion masks has PASTED_ARM too
 ARMS: tuple[Arm, ...] = ("real", "real+classic", "real+classic+duplicates", "real+classic+synthetic", "synthetic_only")
 REFERENCE_ARM: Arm = "real+classic"
 DUPLICATES_ARM: Arm = "real+classic+duplicates"
+PASTED_ARM: Arm = "real+classic+copy_paste"  # lesions moved between real slices, and no network
 PRIMARY_ARM: Arm = "real+classic+synthetic"
 PRIMARY_RATIO = 1.0  # synthetic slices a real one, of the comparison that decides; fixed beforehand
 PRIMARY_EXTRACTOR = "random-conv-480"  # the feature space that decides; others stand beside it
@@ -148,6 +157,57 @@ class Control(Record):
     null: float
     # None: too little to tell; too few groups of a diagnosis, or null within more than +- CONTROL_HALF_WIDTH
     passed: bool | None
+
+
+# Ways to learn from synthetic slices beside real ones, in the same number of steps
+Way = Literal["mix", "pretrain", "weigh", "curriculum", "balance"]
+
+
+class WayTried(Record):
+    """One way to use the synthetic slices of a fold, judged on inner folds of its training part alone."""
+
+    fold: int
+    way: Way
+    balanced_accuracy: float  # mean over inner folds, on their real slices
+    n_groups: int  # of those slices
+    chosen: bool
+
+
+class TransferScores(Record):
+    """Do the diagnoses of one fold's synthetic slices differ as those of real ones do?
+
+    Balanced accuracies of small classifiers, all with the same steps; *inside*: on slices of the same origin that were
+    kept from the classifier (real ones of other groups). `blurred_to`: every image was first reduced to so many pixels
+    a side and enlarged again, which takes fine detail away from both origins; None: as they are.
+    """
+
+    fold: int
+    blurred_to: int | None
+    n_synthetic: int
+    n_real: int  # test slices
+    synthetic_inside: Finite
+    real_inside: Finite
+    synthetic_to_real: Estimate  # learned from synthetic slices, tested on real test slices
+    real_to_real: Estimate
+    real_to_synthetic: Finite
+    # real_to_real - synthetic_to_real, on the same slices: what is missing of the sign
+    loss: Estimate
+    # the diagnoses are told apart easily among synthetic slices, and what tells them does not hold for real ones
+    shortcuts: bool
+
+
+class LesionSource(Record):
+    """Where the lesion masks of a fold's training slices came from, and how good found ones are.
+
+    Of found masks the figures are of training slices of other inner folds whose true mask is known; None where none is.
+    """
+
+    fold: int
+    source: Literal["given", "drawn", "found"]
+    n_tumour: int  # training slices with a tumour
+    n_usable: int  # of them, those whose mask is used
+    dice: Finite | None = None  # mean over slices
+    hit_rate: Finite | None = None  # share of slices whose most suspicious pixel lies in the true lesion
 
 
 class ExternalTest(Record):
@@ -292,6 +352,10 @@ class MemorisationScores(Record):
     # can one tell who was in the training part from the synthetic images that are kept? AUC, in pixels, of the distance
     # to the nearest of them over that to the nearest other subject, training against held-out groups; 0.5: no
     membership_auc: Estimate | None = None
+    # painted slices: what is outside of the painted region is a real patient's anatomy, by design. The figures above are
+    # then of the painted region alone
+    contains_patient_anatomy: bool = False
+    outside_copy_share: Finite | None = None  # of slices, equal to their source outside of the painted region
 
 
 Watched = Literal["healthy", "suspect", "alarm", "stop"]
