@@ -31,6 +31,7 @@ def augment_mri(
     config: str | None = None,
     key_file: str | None = None,
     external_test: str | None = None,
+    subjects: int | None = None,
     resume: bool = False,
 ) -> str:
     """Run the whole study of `source` into the run folder `out`; returns the verdict.
@@ -38,7 +39,8 @@ def augment_mri(
     source: a folder, table, archive or URL of scans, or `demo` for the built-in phantoms. out: a new folder, in which
     `{date}` stands for the scheduled day, so that a schedule does not meet its own earlier run. key_file: names
     subjects by its key (else by AUGMENT_MRI_KEY, else by numbers). external_test: scans from elsewhere that are read
-    only when the verdict stands, and then once; they do not change it. Raises ConfigError, ContractError or
+    only when the verdict stands, and then once; they do not change it. subjects: learn from so many in each fold, drawn
+    by the seed, and from no others. Raises ConfigError, ContractError or
     TrainingFailed; what was finished by then stays and `resume` goes on from it.
     """
     root = dated(out)
@@ -49,6 +51,7 @@ def augment_mri(
         seed=seed,
         config=config,
         external_test=external_test,
+        subjects=subjects,
         resume=resume,
     )
     key = Path(key_file) if key_file else None
@@ -94,9 +97,10 @@ def open_run(
     config: str | None,
     resume: bool,
     external_test: str | None = None,
+    subjects: int | None = None,
 ) -> RunRecord:
     """Write run.json into a new folder, or check that the one there is this very study. Raises ConfigError."""
-    study = load_config(preset=preset, file=Path(config) if config else None)
+    study = load_config(preset=preset, file=Path(config) if config else None, subjects=subjects)
     require_extractors(study.fidelity)
     run = RunDir(root)
     if not run.run_json.exists():

@@ -80,6 +80,12 @@ def run(
     external_test: Annotated[
         str | None, typer.Option(help="Scans from elsewhere, opened once in a run, when the verdict stands.")
     ] = None,
+    subjects: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Learn from so many subjects a fold, drawn by the seed; the rest of them stays unused."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with the same run in OUT.")] = False,
 ) -> None:
     """The whole study: read, normalise, train a GAN per class, sample, judge, classify, report."""
@@ -92,6 +98,7 @@ def run(
         resume=resume,
         key_file=key_file,
         external_test=external_test,
+        subjects=subjects,
     )
 
 
@@ -105,6 +112,7 @@ def _study(
     resume: bool,
     key_file: Path | None = None,
     external_test: str | None = None,
+    subjects: int | None = None,
 ) -> None:
     with _private_prefect():
         from flows.augment_mri import augment_mri, dated, open_run
@@ -120,6 +128,7 @@ def _study(
             seed=seed,
             config=toml,
             external_test=external_test,
+            subjects=subjects,
             resume=resume,
         )
         verdict = augment_mri(
@@ -130,6 +139,7 @@ def _study(
             config=toml,
             key_file=key,
             external_test=external_test,
+            subjects=subjects,
             resume=True,
         )
     console.print(f"Verdict: {verdict.replace('_', ' ')}. Report: {root / 'report.html'}", soft_wrap=True)

@@ -119,8 +119,10 @@ def preset_text(name: str) -> str:
     return resources.files("flows").joinpath("presets", f"{name}.toml").read_text()
 
 
-def load_config(*, preset: str, file: Path | None = None, recipe: str | None = None) -> StudyConfig:
-    """The preset, a recipe in place of its GAN, and the user's TOML file on top.
+def load_config(
+    *, preset: str, file: Path | None = None, recipe: str | None = None, subjects: int | None = None
+) -> StudyConfig:
+    """The preset, a recipe in place of its GAN, the user's TOML file on top, and on that `split.subjects`.
 
     A recipe brings the size of image that its networks make. Raises ConfigError that names each wrong key or value.
     """
@@ -138,6 +140,8 @@ def load_config(*, preset: str, file: Path | None = None, recipe: str | None = N
             raise ConfigError(f"the config {file} cannot be read: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"the config {file} is not valid TOML: {error}") from error
+    if subjects is not None:
+        values = _merged(values, {"split": {"subjects": subjects}})
     try:
         return StudyConfig.model_validate(values)
     except ValidationError as error:

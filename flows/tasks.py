@@ -448,7 +448,13 @@ def open_external_task(root: Path, source: str, key_file: Path | None = None) ->
                 key=read_key(key_file),
                 progress=update,
             )
-        join(development=run, locked=locked.locked_scans, out=locked, seed=_seed(record.seed, "external"))
+        join(
+            development=run,
+            locked=locked.locked_scans,
+            out=locked,
+            seed=_seed(record.seed, "external"),
+            subjects=record.config.split.subjects,
+        )
     return locked.root
 
 

@@ -71,6 +71,14 @@ def test_all_development_slices_train_and_all_locked_ones_test(tmp_path):
             assert hashlib.sha256(joined.read_bytes()).digest() == hashlib.sha256(path.read_bytes()).digest()
 
 
+def test_a_study_of_few_subjects_learns_from_as_many_for_the_locked_set_too(tmp_path):
+    ours, theirs = dataset(tmp_path / "a", range(10)), dataset(tmp_path / "b", range(20, 26))
+    join(development=ours, locked=theirs, out=RunDir(tmp_path / "out"), seed=0, subjects=6)
+    (fold,) = read_record(RunDir(tmp_path / "out").splits, Splits).folds
+    assert len(fold.train) == len(fold.test) == 6
+    assert set(fold.train) < set(pd.read_parquet(ours.manifest)["group"])
+
+
 @pytest.mark.parametrize("change", [lambda p: p, lambda p: p[:, ::-1].copy(), lambda p: (0.7 * p + 20).astype(p.dtype)])
 def test_pictures_that_the_study_has_are_left_out(tmp_path, change):
     ours = dataset(tmp_path / "a", range(6))

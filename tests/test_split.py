@@ -141,6 +141,28 @@ def test_shares_are_nested_parts_of_whole_folds_tested_on_the_same_groups() -> N
                 assert counts[0] == pytest.approx(thin.share * counts[1], abs=0.5)
 
 
+def test_so_many_subjects_are_learned_from_each_diagnosis_in_its_share_and_the_same_are_tested() -> None:
+    table = manifest(tumour=24, no_tumour=12)
+    config = SplitConfig(folds_drawn=2, folds_evaluated=2, repeats=2)
+    few = split(table, config=config.model_copy(update={"subjects": 12}), seed=3).folds
+    for fold, whole in zip(few, split(table, config=config, seed=3).folds, strict=True):
+        assert len(fold.train) == 12
+        assert set(fold.train) < set(whole.train)
+        assert fold.test == whole.test
+        assert fold.whole
+        of_train = table[table["group"].isin(fold.train)].groupby("diagnosis")["group"].nunique()
+        of_whole = table[table["group"].isin(whole.train)].groupby("diagnosis")["group"].nunique()
+        assert abs(of_train[TUMOUR] - 12 * of_whole[TUMOUR] / of_whole.sum()) < 1
+    assert len({frozenset(fold.train) for fold in few}) == 4  # each fold's own draw
+
+
+def test_more_subjects_than_there_are_to_learn_from_name_each_fold() -> None:
+    with pytest.raises(ContractError) as broken:
+        split(manifest(tumour=9, no_tumour=9), config=SplitConfig(folds_evaluated=3, subjects=14), seed=0)
+    assert [found.record for found in broken.value.violations] == ["fold-0", "fold-1", "fold-2"]
+    assert "12 subjects or groups to learn from, 14 are to be drawn" in str(broken.value)
+
+
 def test_names_of_groups_do_not_matter_to_shares() -> None:
     table = manifest(tumour=12, no_tumour=12)
     names = sorted(set(table["group"]))

@@ -20,13 +20,15 @@ from data_contracts.violations import ContractError, Violation, require
 from pipeline.run_dir import RunDir, whole, write_json, write_record, write_table
 from pipeline.scans import duplicates
 from pipeline.scans.normalise import NormaliseConfig, measure
+from pipeline.scans.split import drawn
 
 MARK: Final = "external"  # in the names of the locked set, which are numbers that both sets use
 
 
-def join(*, development: RunDir, locked: RunDir, out: RunDir, seed: int) -> int:
+def join(*, development: RunDir, locked: RunDir, out: RunDir, seed: int, subjects: int | None = None) -> int:
     """Write manifest, splits and slices of both sets into `out`; returns how many locked slices were left out.
 
+    subjects: learn from so many development groups, drawn by the seed, as in `split`; None: from all.
     development, locked: ingested datasets. The pixels are linked, not copied, where the file system can. The seed draws
     the hashes of the search for copies. Raises ContractError where the locked set has nothing new of one diagnosis.
     """
@@ -40,6 +42,8 @@ def join(*, development: RunDir, locked: RunDir, out: RunDir, seed: int) -> int:
         raise ContractError([Violation("external test", "nothing new", f"{detail}that the study has")])
     manifest = pd.concat([ours, kept], ignore_index=True)
     fold = Fold(fold=0, train=tuple(ours["group"].unique()), test=tuple(kept["group"].unique()))
+    if subjects is not None:
+        fold = drawn(fold, manifest, subjects=subjects, seed=seed)
     splits = Splits(seed=seed, folds=(fold,))
     require([*check_manifest(manifest), *check_splits(splits, manifest)])
     for source, ids in ((development, ours["slice_id"]), (locked, kept["slice_id"])):

@@ -21,6 +21,7 @@ class SplitConfig(BaseModel):
     """`folds_drawn` parts; each of the first `folds_evaluated` is the test part once, the others train.
 
     repeats: so often, parts drawn anew each time: what the draw of training groups does shows in several only.
+    subjects: as many groups of each training part are learned from, drawn anew in each fold; None: all.
     shares: of the training groups, below 1; each is evaluated as folds of its own, a point of the learning curve.
     """
 
@@ -28,6 +29,7 @@ class SplitConfig(BaseModel):
     folds_drawn: int = Field(default=3, ge=2)
     folds_evaluated: int = Field(default=1, ge=1)
     repeats: int = Field(default=1, ge=1)
+    subjects: int | None = Field(default=None, ge=MIN_TRAIN_GROUPS)
     shares: tuple[Annotated[float, Field(gt=0, lt=WHOLE)], ...] = ()
 
     @model_validator(mode="after")
@@ -45,8 +47,8 @@ def split(manifest: pd.DataFrame, *, config: SplitConfig, seed: int) -> Splits:
     The draw depends on the seed and on which rows share a group, never on how groups are called. Slices are
     balanced between the parts as far as whole groups allow. Folds of a share follow the whole ones, numbered on;
     a share with too few groups to learn from is left out of all folds, for the study can do without it. Raises
-    ContractError where a diagnosis has fewer groups than there are parts, or where the folds found break the rules
-    of `check_splits`.
+    ContractError where a diagnosis has fewer groups than there are parts, where a training part has fewer than
+    `subjects`, or where the folds found break the rules of `check_splits`.
     """
     require(_too_few(manifest, config))
     # numbers by order of appearance: sorted names would let a pseudonym decide who is tested
@@ -61,6 +63,9 @@ def split(manifest: pd.DataFrame, *, config: SplitConfig, seed: int) -> Splits:
         Fold(fold=i, train=_names(names, numbers[train]), test=_names(names, numbers[test]))
         for i, (train, test) in enumerate(parts)
     )
+    if config.subjects is not None:
+        require(_too_few_to_draw(folds, config.subjects))  # of all folds at once
+        folds = tuple(drawn(fold, manifest, subjects=config.subjects, seed=seed) for fold in folds)
     require([*check_splits(Splits(seed=seed, folds=folds), manifest), *_too_few_to_learn(manifest, folds)])
     for share in sorted(config.shares):
         thinned = tuple(
@@ -71,6 +76,22 @@ def split(manifest: pd.DataFrame, *, config: SplitConfig, seed: int) -> Splits:
     splits = Splits(seed=seed, folds=folds)
     require(check_splits(splits, manifest))
     return splits
+
+
+def drawn(fold: Fold, manifest: pd.DataFrame, *, subjects: int, seed: int) -> Fold:
+    """The fold with so many groups of its training part, each stratum of `strata` in its share (largest remainders).
+
+    Raises ContractError where it has fewer.
+    """
+    require(_too_few_to_draw((fold,), subjects))
+    rng = np.random.default_rng([seed, fold.fold, 1])
+    rows = manifest[manifest["group"].isin(fold.train)]
+    names = strata(rows["group"], rows["diagnosis"])
+    quotas = subjects * np.array([len(one) for one in names]) / len(fold.train)
+    counts = np.floor(quotas).astype(int)
+    counts[np.argsort(counts - quotas, kind="stable")[: subjects - counts.sum()]] += 1
+    kept = {name for one, n in zip(names, counts, strict=True) for name in rng.permutation(one)[:n]}
+    return Fold(fold=fold.fold, train=tuple(name for name in fold.train if name in kept), test=fold.test)
 
 
 def _thinned(fold: Fold, manifest: pd.DataFrame, *, share: float, number: int, seed: int) -> Fold:
@@ -102,6 +123,16 @@ def _too_few_to_learn(manifest: pd.DataFrame, folds: tuple[Fold, ...]) -> list[V
                 detail = f"{count} with {diagnosis} to learn from, at least {MIN_TRAIN_GROUPS}: add subjects"
                 found.append(Violation(f"fold-{fold.fold}", "too few subjects to learn from", detail))
     return found
+
+
+def _too_few_to_draw(folds: tuple[Fold, ...], subjects: int) -> list[Violation]:
+    """One violation a fold whose training part is no larger than what is to be drawn from it."""
+    detail = "{} subjects or groups to learn from, {} are to be drawn: ask for fewer, or for all"
+    return [
+        Violation(f"fold-{fold.fold}", "too few subjects to draw from", detail.format(len(fold.train), subjects))
+        for fold in folds
+        if len(fold.train) < subjects
+    ]
 
 
 def _too_few(manifest: pd.DataFrame, config: SplitConfig) -> list[Violation]:
