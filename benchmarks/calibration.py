@@ -142,8 +142,9 @@ SETTINGS: Final = Settings(
     truth=Heads(number=20_000, seed=1, lesion=LESION, noise=NOISE),
     subjects=Heads(number=12_000, seed=2, lesion=LESION, noise=NOISE),
     synthetic=Heads(number=6_000, seed=3, lesion=LESION, noise=NOISE),
-    no_gain=Design(heads=150, folds=3, seeds=3, ratio=1.0, learners=10),
-    gain=Design(heads=150, folds=3, seeds=3, ratio=8.0, learners=10),
+    no_gain=Design(heads=150, folds=5, seeds=2, ratio=1.0, learners=10),
+    # chosen by pilot studies, of other numbers, so that the gain is about twice the stated detectable effect
+    gain=Design(heads=150, folds=8, seeds=2, ratio=8.0, learners=6),
 )
 
 
