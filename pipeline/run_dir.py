@@ -134,6 +134,11 @@ class RunDir:
     def normalisation(self, fold: int) -> Path:
         return self.root / "normalised" / f"{fold}.json"
 
+    @property
+    def normalised_masks(self) -> Path:
+        """Lesion masks of all real slices of the manifest, in its order, in the frame of their normalised images."""
+        return self.root / "normalised" / "masks.npy"
+
     def model(self, fold: int, diagnosis: str) -> Path:
         return self.root / "models" / str(fold) / diagnosis
 
@@ -162,7 +167,7 @@ def write_findings(path: Path, rows: list[dict[str, str]]) -> None:
         pd.DataFrame(rows, columns=list(FINDING_COLUMNS)).to_csv(part, index=False)
 
 
-def write_array(path: Path, array: NDArray[np.float32]) -> None:
+def write_array(path: Path, array: NDArray[np.generic]) -> None:
     """Write one array as .npy, whole or not at all."""
     with whole(path) as part, part.open("wb") as file:
         np.save(file, array)

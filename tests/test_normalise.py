@@ -22,9 +22,11 @@ from pipeline.scans.normalise import (
     apply,
     denormalise,
     fit,
+    has_mask,
     measure,
     measure_any,
     normalise,
+    normalise_mask,
     read_normalisation,
 )
 from pipeline.scans.phantom import PhantomConfig, phantom
@@ -363,6 +365,79 @@ def test_resume_makes_only_what_is_missing(tmp_path: Path) -> None:
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     normalise(run=run, manifest=manifest, splits=splits, config=CONFIG, progress=lambda *at: seen.append(at))
     assert len(seen) == 4  # nothing missing, nothing measured
+
+
+def masked_run(root: Path, *, size: int = 128) -> tuple[RunDir, pd.DataFrame, Splits]:
+    """Two heads with bright tumours and their masks, one with an empty mask, and one of which no mask is known."""
+    config = PhantomConfig(slices=5, size=size, spacing_mm=(10.0, 200 / size, 200 / size), noise=(0.01, 0.02))
+    slices, masks = [], []
+    for seed in range(4):
+        drawn = phantom(rng=np.random.default_rng(seed), tumour=seed < 2, config=config)
+        z = int(drawn.mask.sum(axis=(1, 2)).argmax()) if seed < 2 else 2
+        slices.append(drawn.voxels[z])
+        masks.append(drawn.mask[z] if seed < 3 else None)
+    run, manifest, splits = stored_run(root, slices)
+    for slice_id, pixels, mask in zip(manifest["slice_id"], slices, masks, strict=True):
+        np.savez(
+            run.slice_pixels(slice_id), **({"pixels": pixels} if mask is None else {"pixels": pixels, "mask": mask})
+        )
+    known = [None if mask is None else int(mask.sum()) for mask in masks]
+    return run, manifest.assign(tumour_pixels=pd.array(known, dtype="Int64"), spacing_mm=200 / size), splits
+
+
+@pytest.mark.parametrize("mode", [{}, {"spacing_mm": 3.5}, {"strip": True, "bias_correction": True}])
+def test_masks_lie_on_their_lesions_in_every_mode(tmp_path: Path, mode: dict[str, float]) -> None:
+    run, manifest, splits = masked_run(tmp_path)
+    normalise(run=run, manifest=manifest, splits=splits, config=NormaliseConfig(size=64, **mode))
+    masks, images = np.load(run.normalised_masks), np.load(run.normalised(0))[:, 0]
+    assert (masks.shape, masks.dtype) == ((4, 64, 64), np.uint8)
+    assert masks.any(axis=(1, 2)).tolist() == [True, True, False, False]
+    assert set(np.unique(masks)) == {0, 1}
+    for image, mask in zip(images[:2], masks[:2].astype(bool), strict=True):
+        ring = ndimage.binary_dilation(mask, iterations=5) & ~ndimage.binary_dilation(mask, iterations=2)
+        assert image[mask].mean() > image[ring].mean() + 0.15
+        # moved by so little as its half width, it lies less well
+        for shift in ((4, 0), (-4, 0), (0, 4), (0, -4)):
+            assert image[mask].mean() > image[np.roll(mask, shift, axis=(0, 1))].mean()
+
+
+def test_a_mask_goes_where_its_picture_goes() -> None:
+    rng = np.random.default_rng(0)
+    mask = ndimage.gaussian_filter(rng.normal(size=(70, 90)), 5) > 0.05
+    for geometry in (Geometry(70, 90, 5, 10, 64), Geometry(70, 90, -6.5, 12.25, 77.7), Geometry(70, 90, 10, 10, 32)):
+        found = normalise_mask(mask.astype(np.uint8) * 255, geometry, 64)
+        as_picture = cut_out(mask.astype(np.float32), geometry, size=64, fill=0)
+        np.testing.assert_array_equal(found, as_picture > 0.5)
+        assert found.sum() * (geometry.side / 64) ** 2 == pytest.approx(
+            put_back(np.ones((64, 64), np.float32), geometry, fill=0)[mask].sum(), rel=0.03
+        )
+    exact = normalise_mask(mask, Geometry(70, 90, 5, 10, 64), 64)
+    np.testing.assert_array_equal(exact, mask[5:69, 10:74])
+
+
+def test_of_which_slices_a_mask_is_known() -> None:
+    manifest = pd.DataFrame({"tumour_pixels": pd.array([12, 0, None], dtype="Int64")})
+    assert has_mask(manifest).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("mode", [{}, {"spacing_mm": 3.5}])
+def test_an_older_run_gets_its_masks_without_its_folds_being_made_again(tmp_path: Path, mode: dict[str, float]) -> None:
+    run, manifest, splits = masked_run(tmp_path)
+    config = NormaliseConfig(size=64, **mode)
+    normalise(run=run, manifest=manifest, splits=splits, config=config)
+    folds = [run.normalised(0), run.normalised(1), run.normalisation(0), run.normalisation(1)]
+    before, masks = [path.stat().st_mtime_ns for path in folds], run.normalised_masks.read_bytes()
+    run.normalised_masks.unlink()
+    seen: list[tuple[int, int]] = []
+    normalise(run=run, manifest=manifest, splits=splits, config=config, progress=lambda *at: seen.append(at))
+    assert run.normalised_masks.read_bytes() == masks
+    assert [path.stat().st_mtime_ns for path in folds] == before
+    assert seen == [(1, 3), (2, 3), (3, 3)]  # slices that have a mask, and no others
+    # and where a fold is made again its masks are left alone
+    written = run.normalised_masks.stat().st_mtime_ns
+    run.normalised(1).unlink()
+    normalise(run=run, manifest=manifest, splits=splits, config=config)
+    assert run.normalised_masks.stat().st_mtime_ns == written
 
 
 def test_every_slice_without_a_head_is_named(tmp_path: Path) -> None:

@@ -206,14 +206,19 @@ def normalise(
 ) -> None:
     """Write each fold's images (float32 (N, 1, size, size) in manifest order) and its fitted Normalisation.
 
-    Folds whose two files are there are left as they are. progress(done, total) counts slices measured. Raises
-    ContractError that names every slice without a head, or that cannot be put on config.spacing_mm.
+    And once, as no fold changes the frame, the lesion masks in the frame of the images, `run.normalised_masks`: uint8
+    (N, size, size) in manifest order, 1 in the lesion, all 0 where a slice has none (`has_mask` tells). What is there
+    already is left as it is. progress(done, total) counts slices measured. Raises ContractError that names every slice
+    without a head, or that cannot be put on config.spacing_mm.
     """
     missing = [f for f in splits.folds if not (run.normalised(f.fold).exists() and run.normalisation(f.fold).exists())]
-    if not missing:
-        return
+    ids = list(manifest["slice_id"])
     spacings = list(manifest["spacing_mm"].astype(float)) if config.spacing_mm else None
-    measured = measure_all(run, list(manifest["slice_id"]), config, progress, spacings=spacings)
+    if not missing:
+        if not run.normalised_masks.exists():  # of a run by an earlier version
+            write_array(run.normalised_masks, _masks(run, ids, config, progress, spacings=spacings))
+        return
+    measured = measure_all(run, ids, config, progress, spacings=spacings)
     for fold in missing:
         train = manifest["group"].isin(fold.train).to_numpy()
         normalisation = fit([one for one, is_train in zip(measured, train, strict=True) if is_train])
@@ -221,6 +226,25 @@ def normalise(
         require(check_images(images, ImageSpec(config.size), f"fold-{fold.fold}"))
         write_array(run.normalised(fold.fold), images)
         write_record(run.normalisation(fold.fold), normalisation)
+    if not run.normalised_masks.exists():
+        write_array(
+            run.normalised_masks, np.stack([_mask_of(run, *one, config) for one in zip(ids, measured, strict=True)])
+        )
+
+
+def has_mask(manifest: pd.DataFrame) -> Mask:
+    """Of which slices of a manifest a mask is known, be it an empty one: bool (N,)."""
+    return np.asarray(manifest["tumour_pixels"].notna(), dtype=np.bool_)
+
+
+def normalise_mask(mask: NDArray[np.generic], geometry: Geometry, size: int) -> NDArray[np.uint8]:
+    """A slice's mask (H, W), 0 where no lesion is, in the square that its normalised image shows.
+
+    uint8 (size, size): 1 where the lesion fills more than half of the pixel, to bilinear accuracy. A lesion much
+    smaller than such a pixel is lost.
+    """
+    share = cut_out((np.asarray(mask) != 0).astype(np.float32), geometry, size=size, fill=0)
+    return np.asarray(share > 0.5, dtype=np.uint8)
 
 
 def read_normalisation(run: RunDir, fold: int) -> Normalisation:
@@ -259,6 +283,35 @@ def measure_all(
             progress(done, len(slice_ids))
     require(found)
     return measured
+
+
+def _masks(
+    run: RunDir,
+    ids: Sequence[str],
+    config: NormaliseConfig,
+    progress: Callable[[int, int], None] | None,
+    *,
+    spacings: Sequence[float] | None,
+) -> NDArray[np.uint8]:
+    """Masks of all slices, uint8 (N, size, size), where only those that have one are measured."""
+    masks = np.zeros((len(ids), config.size, config.size), dtype=np.uint8)
+    rows = [row for row, slice_id in enumerate(ids) if _stored_mask(run, slice_id) is not None]
+    known = None if spacings is None else [spacings[row] for row in rows]
+    for row, one in zip(rows, measure_all(run, [ids[r] for r in rows], config, progress, spacings=known), strict=True):
+        masks[row] = _mask_of(run, ids[row], one, config)
+    return masks
+
+
+def _mask_of(run: RunDir, slice_id: str, measured: Measured, config: NormaliseConfig) -> NDArray[np.uint8]:
+    stored = _stored_mask(run, slice_id)
+    if stored is None:
+        return np.zeros((config.size, config.size), dtype=np.uint8)
+    return normalise_mask(stored, measured.geometry, config.size)
+
+
+def _stored_mask(run: RunDir, slice_id: str) -> NDArray[np.generic] | None:
+    with np.load(run.slice_pixels(slice_id)) as stored:
+        return np.asarray(stored["mask"]) if "mask" in stored else None
 
 
 def _landmarks(values: Pixels, config: NormaliseConfig) -> Landmarks:
