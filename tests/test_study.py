@@ -132,11 +132,11 @@ def test_a_killed_run_resumes_to_the_same_results(
 ) -> None:
     root = tmp_path / "killed"
     command = [Path(sys.executable).with_name("augment-mri"), *study, "--out", root]
-    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)  # noqa: S603
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
     deadline = time.monotonic() + 120
     while not (root / "models" / "0" / "no_tumour" / "checkpoint").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)  # Prefect's server with it, which else would outlive the test
     process.wait()
     assert not RunDir(root).summary.exists()
     assert augment_mri(*study, "--out", root).returncode == 2  # no --resume
