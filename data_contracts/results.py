@@ -230,6 +230,7 @@ class UtilityComparison(Record):
     verdict: Verdict
     difference: Difference  # PRIMARY_ARM minus REFERENCE_ARM
     difference_to_duplicates: Difference  # PRIMARY_ARM minus DUPLICATES_ARM
+    difference_to_copy_paste: Difference | None = None  # PRIMARY_ARM minus PASTED_ARM, where the study has that arm
     arms: tuple[ArmScores, ...]
     statistics: Statistics | None = None
     dose: tuple[DosePoint, ...] = ()  # in order of ratio, the primary one among them; () where no other was tried
@@ -545,6 +546,7 @@ class RunSummary(Record):
     verdict: Verdict
     difference: Difference  # primary: PRIMARY_ARM minus REFERENCE_ARM
     difference_to_duplicates: Difference  # PRIMARY_ARM minus DUPLICATES_ARM
+    difference_to_copy_paste: Difference | None = None  # PRIMARY_ARM minus PASTED_ARM, where the study has that arm
     data: DataFlow
     shortcuts: tuple[ShortcutScores, ...]
     arms: tuple[ArmScores, ...]

@@ -5,9 +5,11 @@ from monai.networks.nets import DenseNet121, resnet18
 
 from data_contracts.manifest import DIAGNOSES, TUMOUR
 from pipeline.compute import PLAIN, best_compute
+from pipeline.evidence import classifier
 from pipeline.evidence.classifier import (
     ClassicAugmentation,
     ClassifierConfig,
+    Schedule,
     augment,
     predict,
     train_classifier,
@@ -167,3 +169,63 @@ def test_one_diagnosis_alone_is_refused():
             seed=0,
             compute=PLAIN,
         )
+
+
+ADDED = np.arange(80) >= 50
+
+
+def fit_scheduled(monkeypatch, schedule, *, steps=8, added=ADDED):
+    """Which of each step's batch are added slices (steps, 2 diagnoses, half), and the weights that were learned."""
+    images, diagnoses = heads(80)
+    images[:, 0, 0, 0] = np.where(ADDED, 1, -1)  # says where a slice is from
+    seen = []
+    monkeypatch.setattr(classifier, "augment", lambda batch, *_: seen.append(batch[:, 0, 0, 0] > 0) or batch)
+    model = train_classifier(
+        images=images,
+        diagnoses=diagnoses,
+        classic=True,
+        config=TINY.model_copy(update={"steps": steps}),
+        seed=3,
+        compute=PLAIN,
+        **{} if schedule is None else {"added": added, "schedule": schedule},
+    )
+    return torch.stack(seen).view(steps, 2, -1).numpy(), model.state_dict()
+
+
+def test_a_schedule_says_step_by_step_how_much_of_each_diagnosis_is_drawn_from_added_slices(monkeypatch):
+    shares = (1.0, 1.0, 0.75, 0.5, 0.25, 0.0, 0.0, 0.0)
+    added, _ = fit_scheduled(monkeypatch, Schedule(share=shares))
+    np.testing.assert_array_equal(added.mean(2), np.stack([shares, shares], 1))
+
+
+def test_pooled_slices_are_drawn_and_learned_from_as_if_nobody_said_which_were_added(monkeypatch):
+    plain, weights = fit_scheduled(monkeypatch, None)
+    pooled, same = fit_scheduled(monkeypatch, Schedule())
+    np.testing.assert_array_equal(plain, pooled)
+    assert 0 < plain.mean() < 1
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+    _, other = fit_scheduled(monkeypatch, Schedule(weight=0.5))
+    assert not all(torch.equal(weights[name], other[name]) for name in weights)
+
+
+def test_a_weight_changes_the_gradient_of_added_slices_alone(monkeypatch):
+    loss_of, found = classifier.F.binary_cross_entropy_with_logits, []
+
+    def spy(logits, target, weight=None):
+        logits.register_hook(lambda gradient: found.append(gradient.clone()))
+        return loss_of(logits, target, weight=weight)
+
+    monkeypatch.setattr(classifier.F, "binary_cross_entropy_with_logits", spy)
+    added = [fit_scheduled(monkeypatch, Schedule(weight=weight), steps=1)[0].ravel() for weight in (1.0, 0.25)]
+    np.testing.assert_array_equal(*added)
+    full, weighted = (gradient.numpy().ravel() for gradient in found)
+    np.testing.assert_allclose(weighted, np.where(added[0], 0.25, 1.0) * full, rtol=1e-6)
+    assert 0 < added[0].sum() < added[0].size
+
+
+def test_a_schedule_that_cannot_be_followed_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match="a schedule of 3 steps for a training of 8"):
+        fit_scheduled(monkeypatch, Schedule(share=(1.0, 0.5, 0.0)))
+    one_diagnosis = ADDED & (np.arange(80) % 2 == 0)
+    with pytest.raises(ValueError, match="added and real images of each diagnosis"):
+        fit_scheduled(monkeypatch, Schedule(share=(0.5,) * 8), added=one_diagnosis)

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, REAL, TUMOUR
-from data_contracts.results import ARMS, CONTROL_HALF_WIDTH, DUPLICATES_ARM, PRIMARY_ARM, REFERENCE_ARM
+from data_contracts.results import ARMS, CONTROL_HALF_WIDTH, DUPLICATES_ARM, PASTED_ARM, PRIMARY_ARM, REFERENCE_ARM
 from data_contracts.splits import Fold
 from data_contracts.violations import ContractError
 from pipeline.compute import PLAIN
@@ -62,6 +62,10 @@ def test_arms_are_composed_as_their_names_say():
     assert composed(PRIMARY_ARM) == ([0, 1, 2, 3, 4, 10, 11, 12, 13], [0, 0, 0, 1, 1, 0, 1, 1, 1])
 
 
+def test_pasted_slices_take_the_place_of_synthetic_ones():
+    assert composed(PASTED_ARM) == composed(PRIMARY_ARM)
+
+
 def test_duplicates_are_real_and_match_the_synthetic_count_in_each_diagnosis():
     images, diagnoses = composed(DUPLICATES_ARM)
     assert images[:5] == [0, 1, 2, 3, 4]
@@ -75,6 +79,13 @@ def test_dose_follows_the_ratio_in_each_diagnosis_and_stops_at_what_there_is():
     diagnoses = np.array([0] * 10 + [1] * 4)
     assert dose(real_diagnoses=diagnoses, available={0: 99, 1: 99}, ratio=0.5) == {0: 5, 1: 2}
     assert dose(real_diagnoses=diagnoses, available={0: 99, 1: 3}, ratio=2.0) == {0: 20, 1: 3}
+
+
+def test_to_balance_is_to_fill_up_the_rarer_diagnosis_as_far_as_the_dose_goes():
+    diagnoses, plenty = np.array([0] * 10 + [1] * 6), {0: 99, 1: 99}
+    assert dose(real_diagnoses=diagnoses, available=plenty, ratio=1.0, balance=True) == {0: 0, 1: 4}
+    assert dose(real_diagnoses=diagnoses, available=plenty, ratio=0.5, balance=True) == {0: 0, 1: 3}
+    assert dose(real_diagnoses=diagnoses, available={0: 99, 1: 2}, ratio=1.0, balance=True) == {0: 0, 1: 2}
 
 
 def test_synthetic_slices_are_drawn_without_repeats_and_keep_their_diagnosis():
@@ -247,6 +258,78 @@ def test_doses_and_controls_stand_beside_the_arms_and_change_nothing_of_them(stu
         (PRIMARY_ARM, 1.0, "collapsed_generator"): (2, 18),
         (REFERENCE_ARM, 1.0, "permuted_diagnoses"): (2, 0),
     }
+
+
+PASTE = TINY.model_copy(update={"arms": (*ARMS[:3], PASTED_ARM, *ARMS[3:])})
+PASTED = {NO_TUMOUR: pictures(15, 3), TUMOUR: pictures(7, 4)}
+MINE = {"group-0000", "group-0001"}
+
+
+def test_the_copy_paste_arm_learns_as_many_pasted_slices_and_changes_no_other_arm(study, monkeypatch):
+    alone = predict_arms(**study)
+    more = study | {"config": PASTE, "pasted": PASTED, "run": RunDir(study["run"].root / "more")}
+    write_array(more["run"].normalised(0), np.load(study["run"].normalised(0)))
+    calls = spied(monkeypatch)
+    found = predict_arms(**more)
+    pasted = found[found["arm"] == PASTED_ARM]
+    assert set(pasted["n_added"]) == {16}  # of nine and nine, and there are seven
+    pd.testing.assert_frame_equal(found[found["arm"] != PASTED_ARM].reset_index(drop=True), alone)
+    arms = dict(zip(PASTE.arms, calls, strict=False))
+    assert arms[PASTED_ARM]["seed"] == arms[PRIMARY_ARM]["seed"]
+    np.testing.assert_array_equal(arms[PASTED_ARM]["images"][:18], arms[REFERENCE_ARM]["images"])
+    known = {image.tobytes() for images in PASTED.values() for image in images}
+    added = {image.tobytes() for image in arms[PASTED_ARM]["images"][18:]}
+    assert len(added) == 16
+    assert added < known
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        ({}, "no pasted slices for the arm"),
+        ({"pasted": {TUMOUR: PASTED[TUMOUR]}}, "no pasted images"),
+        ({"pasted": PASTED, "pasted_sources": {NO_TUMOUR: [MINE] * 15, TUMOUR: []}}, "of 0 images, there are 7"),
+        ({"pasted": PASTED, "sources": {NO_TUMOUR: [MINE] * 12, TUMOUR: [{"group-0007"}] * 12}}, "not trained on"),
+    ],
+)  # fmt: skip  # one breach a line
+def test_what_is_pasted_or_painted_has_to_be_there_and_of_the_training_part(study, given, rule):
+    with pytest.raises(ContractError, match=rule):
+        predict_arms(**study | {"config": PASTE} | given)
+    assert not study["run"].metric("predictions").exists()
+
+
+def test_a_test_slice_among_the_pasted_ones_is_refused(study):
+    leaked = PASTED | {TUMOUR: np.load(study["run"].normalised(0))[20:21]}
+    with pytest.raises(ContractError, match="1 images equal real test slices"):
+        predict_arms(**study | {"config": PASTE, "pasted": leaked})
+
+
+def test_added_slices_are_used_the_same_way_in_every_arm_and_no_other_arm_knows_of_it(study, monkeypatch):
+    calls = spied(monkeypatch)
+    config = PASTE.model_copy(update={"way": "curriculum", "calibrate": True})
+    predict_arms(**study | {"config": config, "pasted": PASTED})
+    assert len(calls) == 6 + 12
+    for index, call in enumerate(calls):
+        arm = PASTE.arms[index % 6]
+        if arm in (DUPLICATES_ARM, PASTED_ARM, PRIMARY_ARM):
+            assert call["schedule"].share == (1.0, 0.5, 0.0)
+            n_real = 12 if index < 6 else 18  # of which some are kept aside to calibrate
+            np.testing.assert_array_equal(call["added"], np.arange(len(call["images"])) >= n_real)
+        else:
+            assert call["schedule"].share is None
+            assert call["schedule"].weight == 1
+
+
+def test_to_balance_adds_the_same_count_to_every_arm_and_to_the_rarer_diagnosis_alone(study, monkeypatch):
+    study["manifest"].loc[3:8, "diagnosis"] = TUMOUR  # six more slices of it
+    calls = spied(monkeypatch)
+    config = PASTE.model_copy(update={"way": "balance", "seeds": 1})
+    found = predict_arms(**study | {"config": config, "pasted": PASTED})
+    counts = found.groupby("arm")["n_added"].first()
+    assert counts[[DUPLICATES_ARM, PASTED_ARM, PRIMARY_ARM]].tolist() == [6, 6, 6]
+    assert counts["synthetic_only"] == 6 + 12
+    for call in calls[2:5]:
+        assert set(call["diagnoses"][18:]) == {DIAGNOSES.index(NO_TUMOUR)}
 
 
 def test_the_controls_learn_what_they_should(study, monkeypatch):
@@ -423,6 +506,20 @@ def test_records_hold_the_difference_and_the_counts_of_each_arm():
         "synthetic_only": (0, 80),
     }
     assert type(found).model_validate_json(found.model_dump_json()) == found
+
+
+def test_copy_paste_stands_beside_where_the_study_has_it_and_changes_no_verdict():
+    base = predictions_with({PRIMARY_ARM: 2.5})
+    pasted = base[base["arm"] == DUPLICATES_ARM].assign(arm=PASTED_ARM)
+    alone, found = compared(base), compared(pd.concat([base, pasted]), arms=PASTE.arms)
+    assert alone.difference_to_copy_paste is None
+    assert found.difference_to_copy_paste.reference == PASTED_ARM
+    assert found.difference_to_copy_paste.arm == PRIMARY_ARM
+    for field in ("estimate", "low", "high"):
+        assert getattr(found.difference_to_copy_paste, field) == getattr(alone.difference_to_duplicates, field)
+    assert tuple(scores.arm for scores in found.arms) == PASTE.arms
+    rest = tuple(scores for scores in found.arms if scores.arm != PASTED_ARM)
+    assert found.model_copy(update={"difference_to_copy_paste": None, "arms": rest}) == alone
 
 
 def test_same_seed_same_comparison():

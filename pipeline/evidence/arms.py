@@ -1,7 +1,7 @@
 """What each training of the utility experiment learns from: arms, doses, and the controls that must come out null."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -11,40 +11,128 @@ from numpy.typing import NDArray
 from data_contracts.manifest import DIAGNOSES
 from data_contracts.results import (
     DUPLICATES_ARM,
+    PASTED_ARM,
     PRIMARY_ARM,
     PRIMARY_RATIO,
     REFERENCE_ARM,
     Arm,
+    Way,
 )
-from data_contracts.splits import strata
+from data_contracts.splits import Fold, strata
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
+# by diagnosis, of each image the groups whose real slices it contains: the one painted on, the one its lesion is of
+Sources = Mapping[str, Sequence[Set[str]]]
 ControlName = Literal["none", "permuted_diagnoses", "collapsed_generator"]
 # a point of the learning curve needs no more
 LEARNING_ARMS: Final[tuple[Arm, ...]] = (REFERENCE_ARM, DUPLICATES_ARM, PRIMARY_ARM)
+ADDING_ARMS: Final[tuple[Arm, ...]] = (DUPLICATES_ARM, PASTED_ARM, PRIMARY_ARM)  # to the real slices
 COLLAPSED_TO: Final = 3  # slices of each diagnosis that the collapsed generator knows
 
 
 @dataclass(frozen=True)
 class Training:
-    """One classifier of a fold. index: of the seed; ratio: synthetic slices a real one, where the arm has any."""
+    """One classifier of a fold. index: of the seed; ratio: synthetic slices a real one, where the arm has any.
+
+    way: how slices that were added to the real ones are used; `mix` in arms that are not of ADDING_ARMS.
+    """
 
     arm: Arm
     index: int
     ratio: float = PRIMARY_RATIO
     control: ControlName = "none"
+    way: Way = "mix"
+
+    @property
+    def decides(self) -> bool:
+        """Whether it is one of those that the verdict and the arms' scores are read from."""
+        return self.ratio == PRIMARY_RATIO and self.control == "none"
 
     @property
     def name(self) -> str:
         """For a file."""
         ratio = "" if self.ratio == PRIMARY_RATIO else f"-x{self.ratio:g}"
         control = "" if self.control == "none" else f"-{self.control}"
-        return f"{self.arm.replace('+', '_')}{ratio}{control}-{self.index}"
+        way = "" if self.way == "mix" else f"-{self.way}"
+        return f"{self.arm.replace('+', '_')}{ratio}{control}{way}-{self.index}"
 
 
-def plan(*, whole: bool, seeds: int, arms: Iterable[Arm], doses: Iterable[float], control_seeds: int) -> list[Training]:
-    """All trainings of one fold, those that decide first; a fold of the learning curve has LEARNING_ARMS alone."""
+@dataclass(frozen=True)
+class FoldData:
+    """What the trainings of one fold share: real training slices, the synthetic ones made from them, the test slices.
+
+    real (N, 1, S, S) float32 in [-1, 1] with real_diagnoses (N,) and real_groups (N,); synthetic by diagnosis; test
+    likewise, test_rows of the manifest in its order. pasted: as synthetic, for the copy-paste arm, None where there
+    is none. sources and pasted_sources: of each of these images the training groups that it contains; None where it
+    contains no one's anatomy, or where that is not known.
+    """
+
+    fold: Fold
+    real: Images
+    real_diagnoses: Labels
+    real_groups: pd.Series
+    synthetic: Mapping[str, Images]
+    test: Images
+    test_rows: pd.DataFrame
+    pasted: Mapping[str, Images] | None = None
+    sources: Sources | None = None
+    pasted_sources: Sources | None = None
+
+    def without(self, groups: Set[str]) -> "FoldData":
+        """What can be learned from when some training groups are kept aside to try it on; it has no test slices.
+
+        Synthetic and pasted images that contain any of the groups are left out as far as sources tell.
+        """
+        kept = ~self.real_groups.isin(groups).to_numpy()
+        left = replace(
+            self,
+            real=self.real[kept],
+            real_diagnoses=self.real_diagnoses[kept],
+            real_groups=self.real_groups[kept].reset_index(drop=True),
+            test=self.test[:0],
+            test_rows=self.test_rows[:0],
+        )
+        if self.sources is not None:
+            synthetic, sources = _free_of(groups, images=self.synthetic, sources=self.sources)
+            left = replace(left, synthetic=synthetic, sources=sources)
+        if self.pasted is not None and self.pasted_sources is not None:
+            pasted, sources = _free_of(groups, images=self.pasted, sources=self.pasted_sources)
+            left = replace(left, pasted=pasted, pasted_sources=sources)
+        return left
+
+
+def _free_of(
+    groups: Set[str], *, images: Mapping[str, Images], sources: Sources
+) -> tuple[dict[str, Images], dict[str, list[Set[str]]]]:
+    """The images that contain none of the groups, and their sources."""
+    free = {name: [i for i, inside in enumerate(sources[name]) if groups.isdisjoint(inside)] for name in images}
+    return (
+        {name: images[name][np.array(rows, dtype=np.int64)] for name, rows in free.items()},
+        {name: [sources[name][i] for i in rows] for name, rows in free.items()},
+    )
+
+
+def plan(
+    *,
+    whole: bool,
+    seeds: int,
+    arms: Iterable[Arm],
+    doses: Iterable[float],
+    control_seeds: int,
+    way: Way = "mix",
+) -> list[Training]:
+    """All trainings of one fold, those that decide first; a fold of the learning curve has LEARNING_ARMS alone.
+
+    way: of every arm that adds slices, so that duplicates and copy-paste are used as synthetic slices are.
+    """
+    found = _mixed(whole=whole, seeds=seeds, arms=arms, doses=doses, control_seeds=control_seeds)
+    return [replace(training, way=way) if training.arm in ADDING_ARMS else training for training in found]
+
+
+def _mixed(
+    *, whole: bool, seeds: int, arms: Iterable[Arm], doses: Iterable[float], control_seeds: int
+) -> list[Training]:
     if not whole:
         return [Training(arm, index) for index in range(seeds) for arm in LEARNING_ARMS]
     return [
@@ -55,9 +143,17 @@ def plan(*, whole: bool, seeds: int, arms: Iterable[Arm], doses: Iterable[float]
     ]
 
 
-def dose(*, real_diagnoses: Labels, available: Mapping[int, int], ratio: float) -> dict[int, int]:
-    """Synthetic slices to add of each diagnosis: `ratio` per real training slice, or as many as there are."""
-    wanted = {d: round(ratio * int((real_diagnoses == d).sum())) for d in range(len(DIAGNOSES))}
+def dose(
+    *, real_diagnoses: Labels, available: Mapping[int, int], ratio: float, balance: bool = False
+) -> dict[int, int]:
+    """Synthetic slices to add of each diagnosis: `ratio` per real training slice, or as many as there are.
+
+    balance: no more than the rarer diagnosis lacks to be as many as the other, which gets none.
+    """
+    there = {d: int((real_diagnoses == d).sum()) for d in range(len(DIAGNOSES))}
+    wanted = {d: round(ratio * n) for d, n in there.items()}
+    if balance:
+        wanted = {d: min(n, max(there.values()) - there[d]) for d, n in wanted.items()}
     return {d: min(n, available.get(d, 0)) for d, n in wanted.items()}
 
 
@@ -68,17 +164,36 @@ def choose_synthetic(
     ratio: float,
     rng: np.random.Generator,
     distinct: int | None = None,
+    balance: bool = False,
 ) -> tuple[Images, Labels]:
     """Draw the dose from each diagnosis' synthetic images: images (n, 1, S, S), diagnoses (n,).
 
     Without repeats, and nested: by the same rng a smaller dose lies inside a larger one. distinct: draw only so many
-    of each diagnosis and repeat them to the same dose, as a collapsed generator would.
+    of each diagnosis and repeat them to the same dose, as a collapsed generator would. balance: as in `dose`.
     """
     available = {d: len(synthetic[name]) for d, name in enumerate(DIAGNOSES)}
-    counts = dose(real_diagnoses=real_diagnoses, available=available, ratio=ratio)
-    orders = [rng.permutation(available[d])[:distinct] for d in range(len(DIAGNOSES))]
-    drawn = [synthetic[name][np.sort(np.resize(orders[d], counts[d]))] for d, name in enumerate(DIAGNOSES)]
-    return np.concatenate(drawn), np.repeat(np.arange(len(DIAGNOSES)), [len(images) for images in drawn])
+    counts = dose(real_diagnoses=real_diagnoses, available=available, ratio=ratio, balance=balance)
+    return _draw(synthetic, counts=counts, rng=rng, distinct=distinct)
+
+
+def choose_pasted(
+    *, pasted: Mapping[str, Images], synthetic_diagnoses: Labels, rng: np.random.Generator
+) -> tuple[Images, Labels]:
+    """Draw as many pasted slices of each diagnosis as the dose has synthetic ones, or as many as there are.
+
+    Images (n, 1, S, S), diagnoses (n,), without repeats.
+    """
+    available = {d: len(pasted[name]) for d, name in enumerate(DIAGNOSES)}
+    counts = {d: min(int((synthetic_diagnoses == d).sum()), n) for d, n in available.items()}
+    return _draw(pasted, counts=counts, rng=rng, distinct=None)
+
+
+def _draw(
+    images: Mapping[str, Images], *, counts: Mapping[int, int], rng: np.random.Generator, distinct: int | None
+) -> tuple[Images, Labels]:
+    orders = [rng.permutation(len(images[name]))[:distinct] for name in DIAGNOSES]
+    drawn = [images[name][np.sort(np.resize(orders[d], counts[d]))] for d, name in enumerate(DIAGNOSES)]
+    return np.concatenate(drawn), np.repeat(np.arange(len(DIAGNOSES)), [len(chosen) for chosen in drawn])
 
 
 def train_images(
@@ -92,14 +207,14 @@ def train_images(
 ) -> tuple[Images, Labels]:
     """Compose what one arm trains on: images (N, 1, S, S) and diagnoses (N,), the real ones first.
 
-    synthetic: the dose itself, all of it used. The duplicates arm adds copies of real training slices instead,
-    of each diagnosis exactly as many, drawn with repeats.
+    synthetic: the dose itself, all of it used; in the copy-paste arm, the pasted slices that take its place. The
+    duplicates arm adds copies of real training slices instead, of each diagnosis exactly as many, drawn with repeats.
     """
     if arm in ("real", "real+classic"):
         return real, real_diagnoses
     if arm == "synthetic_only":
         return synthetic, synthetic_diagnoses
-    if arm == "real+classic+synthetic":
+    if arm in (PRIMARY_ARM, PASTED_ARM):
         return np.concatenate([real, synthetic]), np.concatenate([real_diagnoses, synthetic_diagnoses])
     copies = [
         rng.choice(np.flatnonzero(real_diagnoses == d), int((synthetic_diagnoses == d).sum()))

@@ -5,6 +5,8 @@ nothing to tune on test scans.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -48,6 +50,21 @@ class ClassifierConfig(BaseModel):
     augmentation: ClassicAugmentation = ClassicAugmentation()
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """How one training uses the slices that were added to the real ones.
+
+    share: of each diagnosis' half of a batch, in [0, 1], drawn from added slices; one a step. None draws from all
+    slices of the diagnosis alike. weight: of an added slice's loss, at least 0; a real one has 1.
+    """
+
+    share: tuple[float, ...] | None = None
+    weight: float = 1.0
+
+
+POOLED: Final = Schedule()
+
+
 def augment(images: torch.Tensor, config: ClassicAugmentation, rng: torch.Generator) -> torch.Tensor:
     """Mirror, turn, shift, scale, brighten, bend and add noise to each image by its own draw.
 
@@ -75,13 +92,16 @@ def train_classifier(
     config: ClassifierConfig,
     seed: int,
     compute: Compute,
+    added: NDArray[np.bool_] | None = None,
+    schedule: Schedule = POOLED,
 ) -> Classifier:
     """Train from scratch on batches that hold both diagnoses equally, whatever their share in the training set.
 
     images float32 (N, 1, S, S) in [-1, 1], S even; diagnoses int (N,), indices into DIAGNOSES. `classic` turns
     classic augmentation on. AdamW with a one-cycle schedule (Loshchilov 2019; Smith 2018). The seed decides
-    weights, batches and augmentation, and no global state is touched. Raises ValueError where a diagnosis has no
-    image.
+    weights, batches and augmentation, and no global state is touched. added (N,) says which images were added to the
+    real ones, for a schedule that treats these otherwise; steps and learning rate are the same in every schedule.
+    Raises ValueError where a diagnosis has no image, or none of an origin that the schedule draws from.
     """
     if len(images) != len(diagnoses) or set(np.unique(diagnoses)) != set(range(len(DIAGNOSES))):
         raise ValueError(f"{len(images)} images with diagnoses {np.unique(diagnoses)}: want one each, both present")
@@ -91,25 +111,56 @@ def train_classifier(
     optimiser = torch.optim.AdamW(
         model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
+    rate = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, config.learning_rate, total_steps=config.steps + 1, pct_start=0.2
     )
     pool = torch.from_numpy(np.array(images, np.float32))
-    by_diagnosis = [torch.from_numpy(np.flatnonzero(diagnoses == d)) for d in range(len(DIAGNOSES))]
+    is_added = np.zeros(len(images), dtype=bool) if added is None else added
+    draw = _drawing(diagnoses, is_added, schedule=schedule, config=config)
+    weight = torch.from_numpy(np.where(is_added, schedule.weight, 1.0).astype(np.float32))
     target = torch.arange(len(DIAGNOSES)).repeat_interleave(config.batch_size // 2) == IS_TUMOUR
     smooth = (target * (1 - config.label_smoothing) + config.label_smoothing / 2).to(compute.device)
-    for _ in range(config.steps):
-        rows = [of[torch.randint(len(of), (config.batch_size // 2,), generator=rng)] for of in by_diagnosis]
-        batch = pool[torch.cat(rows)]
+    for step in range(config.steps):
+        rows = draw(step, rng)
+        batch = pool[rows]
         batch = augment(batch, config.augmentation, rng) if classic else batch
         with compute.autocast():
             logits = model(compute.put(batch))
-        loss = F.binary_cross_entropy_with_logits(logits.float(), smooth)
+        # the mean is over all slices of the batch, so that real ones weigh what they do without a weight
+        weights = None if schedule.weight == 1 else weight[rows].to(compute.device)
+        loss = F.binary_cross_entropy_with_logits(logits.float(), smooth, weight=weights)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
         optimiser.step()
-        schedule.step()
+        rate.step()
     return model.eval()
+
+
+def _drawing(
+    diagnoses: NDArray[np.int64], added: NDArray[np.bool_], *, schedule: Schedule, config: ClassifierConfig
+) -> Callable[[int, torch.Generator], torch.Tensor]:
+    """Draws the rows (batch_size,) of a step's batch, with repeats: no-tumour ones first, of each the added first."""
+    half = config.batch_size // 2
+    shares = schedule.share
+    sides = (slice(None),) if shares is None else (added, ~added)
+    if shares is not None and len(shares) != config.steps:
+        raise ValueError(f"a schedule of {len(shares)} steps for a training of {config.steps}")
+    rows = np.arange(len(diagnoses))
+    pools = [[torch.from_numpy(rows[side][diagnoses[side] == d]) for side in sides] for d in range(len(DIAGNOSES))]
+    if not all(len(pool) for of in pools for pool in of):
+        raise ValueError("this schedule needs added and real images of each diagnosis")
+
+    def draw(step: int, rng: torch.Generator) -> torch.Tensor:
+        first = half if shares is None else round(shares[step] * half)
+        counts = (first, half - first)
+        drawn = [
+            pool[torch.randint(len(pool), (n,), generator=rng)]
+            for of in pools
+            for pool, n in zip(of, counts, strict=False)
+        ]
+        return torch.cat(drawn)
+
+    return draw
 
 
 def _new_classifier(config: ClassifierConfig, seed: int) -> Classifier:

@@ -9,6 +9,7 @@ import pandas as pd
 from data_contracts.results import (
     CONTROL_HALF_WIDTH,
     DUPLICATES_ARM,
+    PASTED_ARM,
     PRIMARY_ARM,
     PRIMARY_RATIO,
     REFERENCE_ARM,
@@ -35,7 +36,8 @@ def compare(predictions: pd.DataFrame, *, config: UtilityConfig, rng: np.random.
     """Compare the arms over all folds and say whether synthetic data helped.
 
     predictions: the rows of `predict_arms` of every fold evaluated, those of shares too. Whole folds, PRIMARY_RATIO
-    and the true diagnoses decide; all else stands beside. Raises ContractError where predictions are incomplete.
+    and the true diagnoses decide; all else stands beside, copy-paste too where the study has that arm. Raises
+    ContractError where predictions are incomplete.
     """
     whole = predictions[(predictions["share"] == WHOLE) & (predictions["control"] == "none")]
     primary = whole[whole["ratio"] == PRIMARY_RATIO]
@@ -43,10 +45,12 @@ def compare(predictions: pd.DataFrame, *, config: UtilityConfig, rng: np.random.
     drawn = bootstrap(predictions=primary, draws=config.bootstrap, rng=rng, setting=setting)
     to_reference = _difference(drawn, reference=REFERENCE_ARM, config=config)
     to_duplicates = _difference(drawn, reference=DUPLICATES_ARM, config=config)
+    pasted = PASTED_ARM in config.arms
     return UtilityComparison(
         verdict=_verdict(drawn, PRIMARY_ARM, config),
         difference=to_reference,
         difference_to_duplicates=to_duplicates,
+        difference_to_copy_paste=_difference(drawn, reference=PASTED_ARM, config=config) if pasted else None,
         arms=tuple(_arm_scores(drawn, primary, arm=arm) for arm in config.arms),
         statistics=further_tests(
             drawn,
