@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from data_contracts.violations import ContractError, Violation
 from pipeline.formats.scan import guess_sequence
 from pipeline.run_dir import RunDir, read_record
-from pipeline.scans import remote, sources
+from pipeline.scans import drawn, remote, sources
 from pipeline.scans.deidentify import Pseudonyms
 from pipeline.scans.fetched import shown
 from pipeline.scans.reading import ReadConfig
@@ -79,7 +79,11 @@ def fingerprint(source: str | Path, config: IngestConfig) -> str:
         special = True
     if special or not str(source).strip():
         raise ContractError([Violation("source", "no_folder", f"{str(source)[:200]!r} is no folder or file")])
-    return sources.digest_of(local, layout=config.labels.layout)
+    digest = sources.digest_of(local, layout=config.labels.layout)
+    regions = local / drawn.REGIONS
+    if not regions.is_file():
+        return digest
+    return hashlib.sha256(digest.encode() + regions.read_bytes()).hexdigest()
 
 
 def standing(out: RunDir, inputs: IngestInputs) -> IngestRecord | None:

@@ -1,6 +1,6 @@
 """One unit of a source, read in a child process: decode, label, examine, and write the slices that may enter."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from data_contracts.manifest import LEFT_OUT, QUARANTINED, REVIEW
+from data_contracts.manifest import LEFT_OUT, NO_TUMOUR, QUARANTINED, REVIEW
 from pipeline.formats.scan import Scan, ScanFacts, Unreadable, quiet
 from pipeline.run_dir import RunDir, whole
 from pipeline.scans import duplicates
 from pipeline.scans.labels import LabelConfig, Unlabelled, label
 from pipeline.scans.quality import MIN_SIDE, Examined, examine
-from pipeline.scans.units import Findings, Unit, read_mask, read_unit
+from pipeline.scans.units import Findings, Unit, read_drawn, read_mask, read_unit
 
 MOST_STRANGE: Final = 0.25  # share of a scan's sections that may be no head: tips of volumes look odd
 
@@ -111,10 +111,13 @@ def _read(job: Job) -> Read:
         decoded += len(scan.slices)
         try:
             mask = read_mask(job.unit, scan)
+            drawn = read_drawn(job.unit, scan, stacks=len(scans)) if mask is None else {}
         except Unreadable as error:
             findings.add(scan_id, QUARANTINED, error.rule, error.detail)
             continue
-        kept = list(_admitted(job=job, scan=scan, scan_id=scan_id, mask=mask, findings=findings))
+        if drawn and job.config.labels.layout == "masks":  # then slices in which nothing is drawn show no tumour
+            mask = np.stack([drawn.get(z, np.zeros(of.shape, np.uint8)) for z, of in enumerate(scan.slices)])
+        kept = list(_admitted(job=job, scan=scan, scan_id=scan_id, mask=mask, drawn=drawn, findings=findings))
         kept = _doubted(kept, findings)
         for note in scan.notes if kept else ():
             findings.add(scan_id, REVIEW, note.rule, note.detail)
@@ -141,9 +144,18 @@ def _with_rules(one: Slice, rules: Sequence[str]) -> Slice:
 
 
 def _admitted(
-    *, job: Job, scan: Scan, scan_id: str, mask: NDArray[np.uint8] | None, findings: Findings
+    *,
+    job: Job,
+    scan: Scan,
+    scan_id: str,
+    mask: NDArray[np.uint8] | None,
+    drawn: Mapping[int, NDArray[np.uint8]],
+    findings: Findings,
 ) -> Iterator[Admitted]:
-    """The slices of one scan that may enter the study, each written to disk as it is admitted."""
+    """The slices of one scan that may enter the study, each written to disk as it is admitted.
+
+    mask: of all slices, which decides on the diagnosis; drawn: of single ones, which does not.
+    """
     tell = partial(label, file=job.unit.file, raw_attribute=scan.raw_attribute, config=job.config.labels)
     told = tell(tumour_pixels=None) if mask is None else None  # then all slices have one label, or none for one reason
     if isinstance(told, Unlabelled):
@@ -163,15 +175,20 @@ def _admitted(
         examined = _examined(slice_id, z, scan=scan, config=job.config, findings=findings)
         if examined is None or not (examined.usable or job.synthetic):
             continue
-        tumour_pixels = None if mask is None else int(mask[z].sum())
+        lesion = drawn.get(z) if mask is None else mask[z]
+        tumour_pixels = None if lesion is None else int(lesion.sum())
         of_slice = told or tell(tumour_pixels=tumour_pixels)
         if isinstance(of_slice, Unlabelled):
             findings.add(slice_id, of_slice.outcome, of_slice.rule, of_slice.detail)
             continue
+        if mask is None and lesion is not None and of_slice.diagnosis == NO_TUMOUR:
+            detail = "a region is drawn in it, and its label says no tumour"
+            findings.add(slice_id, QUARANTINED, "contradictory_label", detail)
+            continue
         if told is None and of_slice.review:
             findings.add(slice_id, REVIEW, *of_slice.review)
         rules = [finding.rule for finding in examined.findings] + list(of_slice.review or ())[:1]
-        arrays = {"pixels": pixels} if mask is None else {"pixels": pixels, "mask": mask[z]}
+        arrays = {"pixels": pixels} if lesion is None else {"pixels": pixels, "mask": lesion}
         with whole(job.out.slice_pixels(slice_id)) as part, part.open("wb") as file:
             np.savez(file, **arrays)
         one = Slice(

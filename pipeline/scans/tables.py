@@ -76,7 +76,7 @@ def read_manifest(path: Path) -> list[Row]:
     not there. An empty cell and n/a say nothing. Raises ContractError with every fault of the table, by the row that a
     spreadsheet shows (the header is row 1); paths, subjects and unknown words are never quoted.
     """
-    table = _read(path)
+    table = read_cells(path)
     violations = _misnamed(list(table.columns))
     table = table[[column for column in COLUMNS if column in table]]
     table = table[(table != "").any(axis="columns")]  # a spreadsheet leaves blank rows behind; the numbers stay
@@ -91,7 +91,7 @@ def read_manifest(path: Path) -> list[Row]:
         violations += [_violation(case) for case in error.failure_cases.to_dict("records")]
     require(violations)
     told = [{str(column): str(cell) for column, cell in row.items()} for row in table.to_dict("records")]
-    return [Row(_row(int(i)), Path(row["path"]), _declared(row)) for i, row in zip(table.index, told, strict=True)]
+    return [Row(row_name(int(i)), Path(row["path"]), _declared(row)) for i, row in zip(table.index, told, strict=True)]
 
 
 def read_participants(path: Path, column: str = "") -> Participants:
@@ -101,7 +101,7 @@ def read_participants(path: Path, column: str = "") -> Participants:
     its like 1 and yes say nothing, as they may mean any patient. Raises ContractError where the table cannot be read,
     lacks `participant_id` or `column`, or says different things of one participant.
     """
-    table = _read(path)
+    table = read_cells(path)
     wanted = [name for name in ("participant_id", column.strip().lower()) if name and name not in table]
     require(Violation("participants", "no_column", f"lacks its column {name}") for name in wanted)
     chosen = column.strip().lower() or _chosen_column(table)
@@ -116,7 +116,9 @@ def read_participants(path: Path, column: str = "") -> Participants:
         diagnosis = _understood(word, asks=asks)
         subject = name if name.startswith("sub-") else f"sub-{name}"
         if name and diagnoses.setdefault(subject, diagnosis) != diagnosis:
-            violations.append(Violation(_row(i), "contradictory_label", "its participant has another in a row above"))
+            violations.append(
+                Violation(row_name(i), "contradictory_label", "its participant has another in a row above")
+            )
         counts[f"{word.lower()} is {diagnosis}" if diagnosis else "other words or none"] += 1
     require(violations)
     told = ", ".join(f"{what}: {n}" for what, n in sorted(counts.items()))
@@ -136,7 +138,7 @@ def _understood(word: str, *, asks: bool) -> str | None:
     return diagnosis_of(word) if asks else None if is_presence(word) else class_of(word)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_cells(path: Path) -> pd.DataFrame:
     """A table of stripped text, columns in lower case, "" where a cell says nothing; rows keep their place."""
     try:
         table = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else _read_text(path)
@@ -160,7 +162,7 @@ def _read_text(path: Path) -> pd.DataFrame:
         file.seek(0)
         header, *rows = list(csv.reader(file, delimiter=separator, strict=True)) or [[]]
     require(
-        Violation(_row(i), "cells", f"has {len(row)} cells, the header {len(header)}")
+        Violation(row_name(i), "cells", f"has {len(row)} cells, the header {len(header)}")
         for i, row in enumerate(rows)
         if row and len(row) != len(header)
     )
@@ -224,7 +226,8 @@ def _schema(masks: set[str]) -> pa.DataFrameSchema:
     return pa.DataFrameSchema({name: pa.Column(str, checks.get(name), required=False) for name in COLUMNS})
 
 
-def _row(i: int) -> str:
+def row_name(i: int) -> str:
+    """Name of row i of a table's frame, by the row that a spreadsheet shows: the header is row 1."""
     return f"row-{i + 2:04d}"
 
 
@@ -237,7 +240,7 @@ def _violation(case: dict[str, object]) -> Violation:
             shown = f"{float(value):g} " if abs(float(value)) <= _SHOWN_UP_TO else ""
         except ValueError:
             shown = ""
-    record = _row(int(index)) if isinstance(index, int) else "table"
+    record = row_name(int(index)) if isinstance(index, int) else "table"
     return Violation(record, f"column_{column}", f"{shown}{case['check']}")
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from data_contracts.manifest import LEFT_OUT, QUARANTINED
 from pipeline.formats import dicom, dicom_enhanced, nifti, raster
 from pipeline.formats.scan import Scan, Unreadable, displacement, plane_of_axis, world_axes
-from pipeline.scans import names, workers
+from pipeline.scans import drawn, names, workers
 from pipeline.scans.candidates import LEFT_OUT_RULES
 from pipeline.scans.deidentify import plain_identifier
 from pipeline.scans.positions import raster_positions
@@ -43,6 +43,7 @@ class Unit:
     mask: SourceFile | None
     position: float | None = None  # of a picture
     series: tuple[tuple[SourceFile, dicom.DicomHeader], ...] = ()
+    regions: tuple[drawn.Region, ...] = field(default=(), repr=False)  # drawn in a table, for slices without a mask
 
     @property
     def bytes(self) -> int:
@@ -82,12 +83,15 @@ def find_units(
     attribute: str | None,
     findings: Findings,
     synthetic: bool = False,
+    regions: drawn.Regions | None = None,
 ) -> list[Unit]:
     """Units to read, in the order of the listing; what makes none becomes a finding.
 
     slices_of: how many slices the whole scan of a folder has, where that is known. attribute: keyword of the DICOM
-    element that tells the diagnosis. synthetic: DICOM that says that a generator made it is taken.
+    element that tells the diagnosis. synthetic: DICOM that says that a generator made it is taken. regions: what was
+    drawn in which file. Raises ContractError with every row of regions.csv that names no file listed.
     """
+    drawn.check_files(regions or {}, [file.relative for file in files])
     for file in files:
         if file.refused is not None:
             outcome = LEFT_OUT if file.refused[0] in LEFT_OUT_RULES else QUARANTINED
@@ -107,7 +111,16 @@ def find_units(
             units.append(Unit(file, masks.get(file.path), positions.get(file.path)))
     read_header = partial(_header, attribute=attribute, synthetic=synthetic)
     units += _dicom_units([file for file in images if file.kind == "dicom"], masks, read_header, findings)
+    units = [_with_regions(unit, regions or {}) for unit in units]
     return sorted(units, key=lambda unit: unit.file.relative.as_posix())
+
+
+def _with_regions(unit: Unit, regions: drawn.Regions) -> Unit:
+    """The unit with what was drawn in its files; in a file of a DICOM series, in the slice that the file is."""
+    if len(unit.series) <= 1:
+        return replace(unit, regions=regions.get(unit.file.relative, ()))
+    of_slices = ((z, region) for z, (file, _) in enumerate(unit.series) for region in regions.get(file.relative, ()))
+    return replace(unit, regions=tuple(replace(region, z=z) for z, region in of_slices))
 
 
 def _header(file: SourceFile, *, attribute: str | None, synthetic: bool) -> dicom.DicomHeader | Refusal:
@@ -222,6 +235,19 @@ def read_mask(unit: Unit, scan: Scan) -> NDArray[np.uint8] | None:
             detail = f"mask and image lie {mm:.1f} mm apart, {voxels:.1f} voxels, at most {MASK_VOXELS:g}"
             raise Unreadable("mask_geometry", detail)
     return mask
+
+
+def read_drawn(unit: Unit, scan: Scan, *, stacks: int) -> dict[int, NDArray[np.uint8]]:
+    """The masks drawn in the slices of a unit's one scan, uint8 (H, W) in {0, 1} by index; empty where none is.
+
+    stacks: scans of the unit. Raises Unreadable `mask_region` as `drawn.draw` does, and where it cannot be told which
+    slice is meant: of several stacks in one file, or of a series that lost a file.
+    """
+    if not unit.regions:
+        return {}
+    if stacks > 1 or (len(unit.series) > 1 and len(scan.slices) != len(unit.series)):
+        raise Unreadable("mask_region", "regions are drawn in slices that cannot be told apart from others")
+    return drawn.draw(unit.regions, scan.slices.shape)
 
 
 def _shown_plane(scan: Scan) -> str:
