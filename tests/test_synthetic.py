@@ -13,8 +13,14 @@ from data_contracts.manifest import SYNTHETIC
 from data_contracts.violations import ContractError
 from pipeline.formats.dicom import read_header
 from pipeline.formats.nifti import read_nifti
+from pipeline.formats.raster import read_mask
 from pipeline.formats.scan import Unreadable
-from pipeline.formats.synthetic import read_synthetic, to_uint12, write_synthetic
+from pipeline.formats.synthetic import read_painted, read_synthetic, to_uint12, write_synthetic
+from pipeline.run_dir import RunDir
+from pipeline.scans.ingest import ingest
+from pipeline.scans.inputs import IngestConfig
+from pipeline.scans.labels import LabelConfig
+from pipeline.scans.phantom import PhantomConfig, phantom
 
 NAMES = ["a", "b", "c"]
 SUFFIX = {"png": ".png", "nifti": ".nii.gz", "dicom": ".dcm"}
@@ -148,3 +154,160 @@ def test_the_manifest_is_of_the_stored_pixels_and_says_synthetic(tmp_path: Path,
     if file_format == "dicom":
         stored = pydicom.dcmread(tmp_path / "a.dcm").PixelData
         assert manifest["sha256"].iloc[0] == hashlib.sha256(stored).hexdigest()
+
+
+def _masks() -> np.ndarray:
+    masks = np.zeros((3, 16, 16), np.uint8)
+    masks[0, 2:7, 3:5], masks[1, 9:12, 9:15], masks[2, 0, 0] = 1, 1, 1
+    return masks
+
+
+PROVENANCE = pd.DataFrame(
+    {"source": ["file-0001", "file-0002", "file-0001"], "lesion": "file-0007", "seed": [5, 2**62, 0]}
+)
+
+
+def _paint(folder: Path, file_format: str = "png", diagnosis: str = "tumour", names: list[str] = NAMES) -> None:
+    write_synthetic(
+        folder,
+        images=_images(),
+        names=names,
+        generator="0-tumour",
+        diagnosis=diagnosis,
+        file_format=file_format,
+        masks=_masks(),
+        provenance=PROVENANCE,
+    )
+
+
+@pytest.mark.parametrize("file_format", SUFFIX)
+def test_a_painted_set_is_a_synthetic_set_with_masks_beside_it(tmp_path: Path, file_format: str) -> None:
+    for folder in ("one", "two"):
+        _paint(tmp_path / folder, file_format)
+    _write(tmp_path / "plain", NAMES, file_format)
+    suffix = SUFFIX[file_format]
+    for name in NAMES if file_format == "png" else []:  # the others say in words what they are
+        assert (tmp_path / "one" / (name + suffix)).read_bytes() == (tmp_path / "plain" / (name + suffix)).read_bytes()
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    masks = [f"{name}_mask{suffix}" for name in NAMES]
+    assert files == sorted([*(n + suffix for n in NAMES), *masks, "manifest.parquet", "painted.npy", "painted.parquet"])
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+    table, regions = read_painted(tmp_path / "one")
+    np.testing.assert_array_equal(regions, _masks())
+    assert table[["source", "lesion", "seed"]].equals(PROVENANCE)
+    assert table["slice_id"].tolist() == NAMES
+    assert table["mask_sha256"].tolist() == [hashlib.sha256(mask.tobytes()).hexdigest() for mask in _masks()]
+    manifest, plain = (pd.read_parquet(tmp_path / of / "manifest.parquet") for of in ("one", "plain"))
+    assert manifest["tumour_pixels"].tolist() == [10, 18, 1]
+    assert plain["tumour_pixels"].isna().all()
+    pd.testing.assert_frame_equal(manifest.drop(columns="tumour_pixels"), plain.drop(columns="tumour_pixels"))
+
+
+def test_the_label_of_a_slice_without_a_tumour_is_empty_and_its_region_is_kept(tmp_path: Path) -> None:
+    _paint(tmp_path, diagnosis="no_tumour")
+    assert not read_mask(tmp_path / "a_mask.png").any()
+    np.testing.assert_array_equal(read_painted(tmp_path)[1], _masks())
+    assert pd.read_parquet(tmp_path / "manifest.parquet")["tumour_pixels"].tolist() == [0, 0, 0]
+
+
+def test_masks_of_every_format_lie_as_their_images_do(tmp_path: Path) -> None:
+    for file_format in SUFFIX:
+        _paint(tmp_path / file_format, file_format)
+    for number, name in enumerate(NAMES):
+        expected = _masks()[number]
+        np.testing.assert_array_equal(read_mask(tmp_path / "png" / f"{name}_mask.png"), expected)
+        labels = read_nifti(tmp_path / "nifti" / f"{name}_mask.nii.gz", labels=True)
+        np.testing.assert_array_equal(labels.slices[0], expected)
+        np.testing.assert_array_equal(pydicom.dcmread(tmp_path / "dicom" / f"{name}_mask.dcm").pixel_array, expected)
+
+
+def test_a_dicom_mask_is_a_segmentation_of_its_image_and_is_never_read_as_a_scan(tmp_path: Path) -> None:
+    _paint(tmp_path, "dicom")
+    image, mask = (pydicom.dcmread(tmp_path / name) for name in ("b.dcm", "b_mask.dcm"))
+    assert mask.SOPClassUID.name == "Segmentation Storage"
+    assert (mask.Modality, mask.SyntheticData, mask.SegmentationType) == ("SEG", "YES", "BINARY")
+    assert mask.StudyInstanceUID == image.StudyInstanceUID
+    assert mask.SeriesInstanceUID != image.SeriesInstanceUID
+    assert mask.PatientID == image.PatientID
+    of = mask.ReferencedSeriesSequence[0]
+    assert of.SeriesInstanceUID == image.SeriesInstanceUID
+    derived = mask.SharedFunctionalGroupsSequence[0].DerivationImageSequence[0].SourceImageSequence[0]
+    for reference in (of.ReferencedInstanceSequence[0], derived):
+        assert reference.ReferencedSOPInstanceUID == image.SOPInstanceUID
+        assert reference.ReferencedSOPClassUID == image.SOPClassUID
+    assert mask.SharedFunctionalGroupsSequence[0].SegmentIdentificationSequence[0].ReferencedSegmentNumber == 1
+    assert [segment.SegmentNumber for segment in mask.SegmentSequence] == [1]
+    for taken in (False, True):
+        with pytest.raises(Unreadable, match="SEG"):
+            read_header(tmp_path / "b_mask.dcm", synthetic=taken)
+
+
+def test_a_painted_file_does_not_say_that_it_shows_no_patient(tmp_path: Path) -> None:
+    _paint(tmp_path / "dicom", "dicom")
+    _paint(tmp_path / "nifti", "nifti")
+    data = pydicom.dcmread(tmp_path / "dicom" / "a.dcm")
+    said = [str(data.ImageComments), nibabel.load(tmp_path / "nifti" / "a.nii.gz").header["descrip"].item().decode()]
+    for text in said:
+        assert "whose anatomy it shows" in text
+        assert "no patient" not in text
+    assert data.SyntheticData == "YES"
+    with pytest.raises(Unreadable, match="synthetic"):
+        read_header(tmp_path / "dicom" / "a.dcm")
+
+
+def test_masks_and_provenance_go_together_and_fit_the_images(tmp_path: Path) -> None:
+    def write(**more: object) -> None:
+        write_synthetic(tmp_path / "set", images=_images(), names=NAMES, generator="g", diagnosis="tumour", **more)
+
+    with pytest.raises(ValueError, match="or neither"):
+        write(masks=_masks())
+    with pytest.raises(ValueError, match="or neither"):
+        write(provenance=PROVENANCE)
+    with pytest.raises(ValueError, match="3 names"):
+        write(masks=_masks()[:2], provenance=PROVENANCE)
+    with pytest.raises(ValueError, match="2 rows"):
+        write(masks=_masks(), provenance=PROVENANCE[:2])
+    with pytest.raises(ValueError, match="masks of"):
+        write(masks=np.ones((3, 8, 8)), provenance=PROVENANCE)
+    assert not (tmp_path / "set" / "manifest.parquet").exists()
+
+
+def test_regions_that_were_changed_are_noticed(tmp_path: Path) -> None:
+    _paint(tmp_path)
+    np.save(tmp_path / "painted.npy", _masks()[::-1])
+    with pytest.raises(ValueError, match="not what"):
+        read_painted(tmp_path)
+    _write(tmp_path / "plain", NAMES)
+    with pytest.raises(FileNotFoundError):
+        read_painted(tmp_path / "plain")
+
+
+def test_our_own_ingest_reads_a_painted_folder_as_scans_with_masks(tmp_path: Path) -> None:
+    """The label, and not the painted region, decides: a slice with a painted-out lesion has no tumour."""
+    config = PhantomConfig(slices=1, size=96, spacing_mm=(5.0, 2.0, 2.0))
+    drawn = {
+        diagnosis: [phantom(rng=np.random.default_rng(n), tumour=False, config=config).voxels[0] for n in numbers]
+        for diagnosis, numbers in (("tumour", range(3)), ("no_tumour", range(3, 6)))
+    }
+    masks = np.zeros((3, 96, 96), np.uint8)
+    masks[:, 40:60, 40:60] = 1
+    for diagnosis, heads in drawn.items():
+        write_synthetic(
+            tmp_path / "set" / diagnosis,
+            images=[(2 * np.clip(head / np.percentile(head, 99), 0, 1) - 1)[None] for head in heads],
+            names=[f"g0-{diagnosis.replace('_', '-')}-{i:06d}" for i in range(3)],
+            generator="0",
+            diagnosis=diagnosis,
+            masks=masks,
+            provenance=PROVENANCE,
+        )
+    run = RunDir(tmp_path / "run")
+    labels = LabelConfig(layout="masks")
+    source = str(tmp_path / "set")
+    ingest(source=source, out=run, config=IngestConfig(labels=labels), seed=0, key=None, progress=lambda *_: None)
+    found = pd.read_parquet(run.manifest)
+    assert sorted(found["tumour_pixels"]) == [0, 0, 0, 400, 400, 400]
+    assert found["diagnosis"].value_counts().to_dict() == {"tumour": 3, "no_tumour": 3}
+    assert found.loc[found["diagnosis"] == "tumour", "tumour_pixels"].tolist() == [400, 400, 400]
+    assert set(found["label_rule"]) == {"mask"}
