@@ -162,6 +162,28 @@ def test_shapes_vary_and_lie_on_either_side() -> None:
     assert 0.25 < np.mean([one.column < 0.5 for one in found]) < 0.75
 
 
+def test_a_lesion_that_changes_sides_is_mirrored_with_its_place() -> None:
+    head = disc(64, 28)
+    rows, columns = np.indices((64, 64))
+    # in the left half, its point towards the midline
+    wedge = (columns >= 12) & (columns < 28) & (2 * np.abs(rows - 32) < 28 - columns)
+    image = np.where(head, 0.0, -1.0).astype(np.float32)[None]
+    made = lesion_bank(
+        real=np.stack([image, image]),
+        masks=np.stack([wedge, wedge & False]),
+        diagnoses=[TUMOUR, NO_TUMOUR],
+        groups=["a", "b"],
+    )
+    rng = np.random.default_rng(0)
+    sides = []
+    for _ in range(30):
+        at = np.argwhere(propose(made, image, rng).mask)[:, 1] + 0.5
+        middle, centre = (at.min() + at.max()) / 2, at.mean()
+        sides.append(centre < 32)
+        assert (centre < middle) == (centre < 32)  # its blunt end outwards on either side
+    assert 0.2 < np.mean(sides) < 0.8
+
+
 def test_where_heights_are_known_a_lesion_is_of_such_a_height() -> None:
     made = bank(32)
     rng = np.random.default_rng(0)
