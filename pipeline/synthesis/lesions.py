@@ -295,7 +295,8 @@ def paste_healthy(image: Images, mask: Mask) -> Pasted:
     # over the ring around the lesion: one side of a coil's field is brighter than the other
     here, there = ((np.median(of[ring]) if ring.any() else 1.0) for of in (image[0] + 1, other))
     ratio = float(np.clip(here / max(there, 1e-3), 1 / MAX_RATIO, MAX_RATIO))
-    healthy = np.where(usable, other * ratio, _drawn_in(image[0] + 1, head & ~wide)) - 1
+    drawn_in = soften(wide & ~usable, edge_width(side))  # soft too, or a seam shows where both meet
+    healthy = other * ratio + drawn_in * (_drawn_in(image[0] + 1, head & ~wide) - other * ratio) - 1
     soft = np.where(head, soften(wide, edge_width(side)), np.float32(0))
     return Pasted(_blend(image, healthy, soft), wide, soft, None)
 
@@ -496,7 +497,8 @@ def _drawn_in(brightness: Images, known: Mask) -> Images:
         mean = ndimage.gaussian_filter(np.where(known, brightness, 0).astype(np.float32), sigma)
         filled[reached] = mean[reached] / weight[reached]
         open_ &= ~reached
-    return filled
+    # from one reach to the next is a step
+    return np.asarray(np.where(known, filled, ndimage.gaussian_filter(filled, len(known) / 64)), dtype=np.float32)
 
 
 def _in_turn(parts: Sequence[NDArray[np.int64]], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
