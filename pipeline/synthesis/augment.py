@@ -88,11 +88,18 @@ def draw(n: int, config: AugmentConfig, rng: torch.Generator, *, strength: float
 def apply(images: torch.Tensor, parameters: Parameters) -> torch.Tensor:
     """Augment images (N, 1, H, W) in [-1, 1]; differentiable in them; what comes in from outside is background, -1."""
     device = images.device
-    grid = F.affine_grid(parameters.theta.to(device), list(images.shape), align_corners=False)
-    x = (images.float() + 1) / 2  # background 0, so that zero padding is background
-    x = F.grid_sample(x, grid, padding_mode="zeros", align_corners=False)
+    x = move((images.float() + 1) / 2, parameters)  # background 0, so that zero padding is background
     x = x.clamp(DARKEST, 1.0) ** parameters.gamma.to(device)[:, None, None, None]
     return _cut_out(2 * x - 1, parameters.cutout.to(device))
+
+
+def move(masks: torch.Tensor, parameters: Parameters) -> torch.Tensor:
+    """The geometry alone, of masks (N, 1, H, W) in [0, 1]; what comes in from outside is 0.
+
+    With the parameters of `apply` a mask stays on what it marks; a box that is cut out of the image stays marked.
+    """
+    grid = F.affine_grid(parameters.theta.to(masks.device), list(masks.shape), align_corners=False)
+    return F.grid_sample(masks, grid, padding_mode="zeros", align_corners=False)
 
 
 def blur(images: torch.Tensor, sigma: float) -> torch.Tensor:
