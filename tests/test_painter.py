@@ -158,7 +158,7 @@ def test_it_learns_to_paint_bright_lesions_into_dark_heads(learnt: Path) -> None
     assert np.median(images[masks == 1]) < -0.5
     assert np.median(painted[masks == 1]) > 0.3
     curve = model_dir.read_curve(learnt)
-    assert curve["l1"].iloc[-1] < 0.4 * curve["l1"].iloc[0]
+    assert curve["l1"].iloc[-1] < 0.6 * curve["l1"].iloc[0]
     assert trained.l1 == curve["l1"].iloc[-1]
 
 

@@ -51,7 +51,7 @@ class PainterConfig(BaseModel):
     gamma: float = Field(1.0, ge=0)  # weight of R1 and of R2
     penalty_interval: int = Field(8, ge=1)  # steps between penalties, which are scaled up to match (lazy, Karras 2020)
     # Weight of the mean distance of a restored part to what stood there. On phantom heads 5 left flatter, smoother
-    # lesions than 1, and restored them hardly better (L1 0.220 and 0.228).
+    # lesions than 1, and restored them hardly better (L1 0.220 and 0.228; one seed).
     l1: float = Field(1.0, ge=0)
     # Weight of what two paintings of one canvas lack of being `variety` apart, mean grey inside of the mask: the
     # diversity term of Yang et al. 2019 (eq. 2). L1 teaches to leave the latent out, and this takes it in again.
@@ -63,7 +63,7 @@ class PainterConfig(BaseModel):
     mirror: bool = True  # show half of all pairs and canvases mirrored
     tick: int = Field(4_096, ge=1)  # images between two points of the curve, snapshots and checkpoints
     # As in GanConfig the discriminator first sees images blurred by this much of their side, fading to none at this
-    # share of the budget; else it wins on grain at once, which the painter answers with a regular pattern.
+    # share of the budget, lest it win on grain before a painter makes any. On phantom heads it changed nothing.
     blur: float = Field(0.03, ge=0)
     blur_until: float = Field(0.5, gt=0, le=1)
     augmentation: augment.AugmentConfig = augment.AugmentConfig()

@@ -3,11 +3,11 @@
 The U-Net (Ronneberger et al. 2015) halves down to 8 x 8 pixels whatever the size, so that a hole is always filled from
 all of the head; skips are added, not concatenated, which halves the cost of the way up. As in the lean pair the first
 halving and all doublings are shuffles of pixels (Shi et al. 2016), but a shuffle is not the last layer: it left a
-checkerboard in lesions, so two narrow convolutions at the full size stand after it. No layer normalises: brightness is
-what a lesion is known by, and a picture must not depend on its batch. The latent gives every level of the way up its
-gains and biases (Perez et al. 2018, "FiLM"): at the bottleneck alone, the skips would lead past it. A hole is filled
-with noise and not with one grey: grain must come from somewhere, and a generator that is given none makes a regular
-pattern instead.
+checkerboard in painted tissue of real heads, so two narrow convolutions at the full size stand after it. No layer
+normalises: brightness is what a lesion is known by, and a picture must not depend on its batch. The latent gives every
+level of the way up its gains and biases (Perez et al. 2018, "FiLM"): at the bottleneck alone, the skips would lead past
+it. A hole is filled with noise and not with one grey, so that grain has a source; on small phantom heads neither was
+better.
 """
 
 from itertools import pairwise
