@@ -353,7 +353,7 @@ class MemorisationScores(Record):
     # can one tell who was in the training part from the synthetic images that are kept? AUC, in pixels, of the distance
     # to the nearest of them over that to the nearest other subject, training against held-out groups; 0.5: no
     membership_auc: Estimate | None = None
-    # painted slices: what is outside of the painted region is a real patient's anatomy, by design. The figures above are
+    # painted slices: outside of the painted region they are a real patient's anatomy, by design. The figures above are
     # then of the painted region alone
     contains_patient_anatomy: bool = False
     outside_copy_share: Finite | None = None  # of slices, equal to their source outside of the painted region
@@ -559,6 +559,9 @@ class RunSummary(Record):
     fidelity: tuple[FidelityScores, ...]  # a fold, diagnosis and extractor each
     discriminators: tuple[DiscriminatorScores, ...] = ()
     memorisation: tuple[MemorisationScores, ...]
+    transfer: tuple[TransferScores, ...] = ()  # a fold and sharpness each; () where it was not asked
+    ways: tuple[WayTried, ...] = ()  # a fold and way each; () where the way was fixed beforehand
+    lesions: tuple[LesionSource, ...] = ()  # a fold each, of painted and of pasted slices
     training: tuple[TrainingRecord, ...]
     pictures: tuple[Picture, ...]
     warnings: tuple[str, ...]

@@ -9,8 +9,8 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from data_contracts.manifest import DIAGNOSES
-from flows import tasks
-from flows.config import ConfigError, RunRecord, load_config, new_run_record, require_free
+from flows import painting, tasks
+from flows.config import ConfigError, RunRecord, StudyConfig, load_config, new_run_record, require_free
 from flows.devices import devices
 from flows.judge import require_extractors
 from pipeline.compute import best_compute
@@ -60,31 +60,38 @@ def augment_mri(
         source = str(root / "phantoms")
     tasks.ingest_task(root, source, key)
     folds = tasks.split_task(root)
-    verdict = _study(root, folds, strategy=record.config.synthesis.strategy, judged=True)
+    verdict = _study(root, folds, record.config, judged=True)
     tasks.report_task(root)
     if external_test is not None:  # opened when all that could be decided is decided, and written
         locked = tasks.open_external_task(root, external_test, key)
-        _study(locked, tasks.split_task(locked), strategy=record.config.synthesis.strategy, judged=False)
+        _study(locked, tasks.split_task(locked), record.config, judged=False)
         tasks.report_task(root)
     return verdict
 
 
-def _study(root: Path, folds: tuple[int, ...], *, strategy: str, judged: bool) -> str:
+def _study(root: Path, folds: tuple[int, ...], config: StudyConfig, *, judged: bool) -> str:
     """From the folds of a run folder to its verdict; not `judged`: to its classifiers alone."""
+    joint = config.synthesis.strategy in ("joint", "finetune")
     tasks.normalise_task(root)
     if judged:
         tasks.audit_task(root)
+    for fold in folds if config.uses_lesions else ():
+        painting.lesions_task(root, fold)
     if len(devices()) > 1:  # else each GAN is trained in its turn
         tasks.train_all_task(root, folds, devices())
     for fold in folds:
-        if strategy != "per_class":
+        if joint:
             tasks.train_joint_task(root, fold)
         for diagnosis in DIAGNOSES:
             tasks.train_task(root, fold, diagnosis)
             tasks.sample_task(root, fold, diagnosis, judged=judged)
             if judged:
                 tasks.fidelity_task(root, fold, diagnosis)
+        if config.pastes:
+            painting.paste_task(root, fold)
         tasks.classify_task(root, fold)
+        if judged:
+            tasks.transfer_task(root, fold)
     return tasks.compare_task(root)
 
 

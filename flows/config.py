@@ -12,16 +12,19 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from data_contracts.manifest import DIAGNOSES
-from data_contracts.results import PRIMARY_EXTRACTOR
+from data_contracts.results import PASTED_ARM, PRIMARY_EXTRACTOR
+from pipeline.evidence.localisation import LocalisationConfig
 from pipeline.evidence.shortcuts import ShortcutConfig
+from pipeline.evidence.transfer import TransferConfig
 from pipeline.evidence.utility import UtilityConfig
 from pipeline.scans.inputs import IngestConfig
 from pipeline.scans.normalise import NormaliseConfig
 from pipeline.scans.split import SplitConfig
 from pipeline.synthesis import recipes
 from pipeline.synthesis.gan import GanConfig
+from pipeline.synthesis.painter import PainterConfig
 
-PRESETS = ("smoke", "quick", "standard", "large", "demo")
+PRESETS = ("smoke", "quick", "paint", "standard", "large", "demo")
 NAMED_VERSIONS = ("augment-mri", "torch", "monai", "numpy", "scikit-learn", "pydicom", "nibabel", "pandas", "prefect")
 
 
@@ -63,8 +66,9 @@ class SynthesisConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     # per_class: one for each diagnosis; joint: one for all, the diagnosis among its conditions; finetune: a joint one,
-    # then a copy for each diagnosis goes on with that one's slices alone
-    strategy: Literal["per_class", "joint", "finetune"] = "finetune"
+    # then a copy for each diagnosis goes on with that one's slices alone; paint: no GAN of whole slices, but a painter
+    # for each diagnosis that lays lesions into real slices and takes them out of real ones
+    strategy: Literal["per_class", "joint", "finetune", "paint"] = "finetune"
     joint_share: float = Field(0.5, gt=0, lt=1)  # of all images, of finetune: shown to the joint one
 
     @property
@@ -87,10 +91,23 @@ class StudyConfig(BaseModel):
     normalise: NormaliseConfig = NormaliseConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     gan: GanConfig = GanConfig()
+    painter: PainterConfig = PainterConfig()  # of the strategy paint, in place of gan
+    localisation: LocalisationConfig = LocalisationConfig()  # of lesions to paint from, where no mask is given
     shortcuts: ShortcutConfig = ShortcutConfig()
     fidelity: FidelityConfig = FidelityConfig()
     utility: UtilityConfig = UtilityConfig()
+    transfer: TransferConfig | None = None  # whether, and how, classifiers are carried between synthetic and real
     phantoms: PhantomsConfig = PhantomsConfig()  # of `augment-mri demo` alone
+
+    @property
+    def uses_lesions(self) -> bool:
+        """Whether a fold must know where lesions lie."""
+        return self.synthesis.strategy == "paint" or self.pastes
+
+    @property
+    def pastes(self) -> bool:
+        """Whether slices by copy and paste are wanted."""
+        return PASTED_ARM in self.utility.arms
 
 
 class RunRecord(BaseModel):

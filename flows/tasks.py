@@ -7,7 +7,6 @@ never images.
 
 import hashlib
 import json
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,19 +20,22 @@ from data_contracts.manifest import DIAGNOSES
 from data_contracts.results import FidelityScores, MemorisationScores, ShortcutScores, UtilityComparison
 from data_contracts.splits import Fold, Splits
 from data_contracts.violations import ContractError, Violation
-from flows import pictures, progress
+from flows import painting, pictures, progress
 from flows.config import RunRecord, config_digest
 from flows.devices import Job, train_all
 from flows.judge import judge, score_copies
 from flows.report import write_report
+from flows.study import fold_of, record_of, rows_of, score_path, seed_of
 from flows.summary import summarise
 from flows.watch import make_ruler, training_set
 from pipeline.compute import best_compute
 from pipeline.evidence import memorisation, utility
+from pipeline.evidence.arms import Sources
 from pipeline.evidence.classifier import train_classifier
 from pipeline.evidence.classifier_networks import Classifier
 from pipeline.evidence.comparison import compare
 from pipeline.evidence.shortcuts import audit
+from pipeline.evidence.transfer import transfer
 from pipeline.export.gate import Screened, screen
 from pipeline.formats.synthetic import MANIFEST_NAME, read_synthetic, write_synthetic
 from pipeline.run_dir import RunDir, read_record, write_json, write_record, write_table
@@ -53,29 +55,9 @@ _ORDER = {  # of the GANs of a fold, by strategy: those of one step can be train
     "per_class": (DIAGNOSES,),
     "joint": ((JOINT,),),
     "finetune": ((JOINT,), DIAGNOSES),
+    "paint": (DIAGNOSES,),
 }
 MOST_DRAWN = 4  # times the images wanted: where so many were refused, a shortfall is accepted
-
-
-def _seed(run_seed: int, *path: int | str) -> int:
-    """A seed for one place in the study, a function of the run's seed and the place alone."""
-    words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in path]
-    return int(np.random.SeedSequence([run_seed, *words]).generate_state(1)[0])
-
-
-def _record(run: RunDir) -> RunRecord:
-    return read_record(run.run_json, RunRecord)
-
-
-def _fold(run: RunDir, number: int) -> Fold:
-    return next(fold for fold in read_record(run.splits, Splits).folds if fold.fold == number)
-
-
-def _rows(manifest: pd.DataFrame, groups: tuple[str, ...], diagnosis: str | None = None) -> NDArray[np.bool_]:
-    chosen = manifest["group"].isin(groups)
-    if diagnosis is not None:
-        chosen &= manifest["diagnosis"] == diagnosis
-    return chosen.to_numpy()
 
 
 @task(name="phantoms", cache_policy=NO_CACHE)
@@ -83,7 +65,7 @@ def phantoms_task(root: Path, out: Path) -> None:
     """Write the demo's head phantoms."""
     if out.exists():
         return
-    record = _record(RunDir(root))
+    record = record_of(RunDir(root))
     with progress.stage("Draw head phantoms", "subjects") as update:
         write_phantoms(
             out=out, subjects=record.config.phantoms.subjects, format="png", seed=record.seed, progress=update
@@ -96,13 +78,13 @@ def ingest_task(root: Path, source: str, key_file: Path | None = None) -> None:
     run = RunDir(root)
     if run.manifest.exists():
         return
-    record = _record(run)
+    record = record_of(run)
     with progress.stage("Read the scans", "scans") as update:
         ingest(
             source=source,
             out=run,
             config=record.config.ingest,
-            seed=_seed(record.seed, "ingest"),
+            seed=seed_of(record.seed, "ingest"),
             key=read_key(key_file),
             progress=update,
         )
@@ -113,9 +95,9 @@ def split_task(root: Path) -> tuple[int, ...]:
     """Manifest -> folds; returns their numbers."""
     run = RunDir(root)
     if not run.splits.exists():
-        record = _record(run)
+        record = record_of(run)
         manifest = pd.read_parquet(run.manifest)
-        write_record(run.splits, split(manifest, config=record.config.split, seed=_seed(record.seed, "split")))
+        write_record(run.splits, split(manifest, config=record.config.split, seed=seed_of(record.seed, "split")))
     return tuple(fold.fold for fold in read_record(run.splits, Splits).folds)
 
 
@@ -124,14 +106,14 @@ def normalise_task(root: Path) -> None:
     """Decoded slices -> one normalised array a fold, fitted on its training part."""
     run = RunDir(root)
     splits = read_record(run.splits, Splits)
-    if all(run.normalised(fold.fold).exists() for fold in splits.folds):
+    if run.normalised_masks.exists() and all(run.normalised(fold.fold).exists() for fold in splits.folds):
         return
     with progress.stage("Normalise", "slices") as update:
         normalise(
             run=run,
             manifest=pd.read_parquet(run.manifest),
             splits=splits,
-            config=_record(run).config.normalise,
+            config=record_of(run).config.normalise,
             progress=update,
         )
 
@@ -143,7 +125,7 @@ def audit_task(root: Path) -> None:
     path = run.metric("shortcuts.json")
     if path.exists():
         return
-    record = _record(run)
+    record = record_of(run)
     with progress.stage("Look for shortcuts"):
         scores = audit(
             facts=pd.read_parquet(run.facts),
@@ -151,7 +133,7 @@ def audit_task(root: Path) -> None:
             manifest=pd.read_parquet(run.manifest),
             splits=read_record(run.splits, Splits).whole,
             config=record.config.shortcuts,
-            seed=_seed(record.seed, "shortcuts"),
+            seed=seed_of(record.seed, "shortcuts"),
         )
     write_json(path, [one.model_dump(mode="json") for one in scores])
 
@@ -159,7 +141,7 @@ def audit_task(root: Path) -> None:
 @task(name="train on several devices", cache_policy=NO_CACHE)
 def train_all_task(root: Path, folds: tuple[int, ...], devices: tuple[str, ...]) -> None:
     """Train every GAN of the study that is not finished, one a device; copies of joint ones when those are there."""
-    for names in _ORDER[_record(RunDir(root)).config.synthesis.strategy]:
+    for names in _ORDER[record_of(RunDir(root)).config.synthesis.strategy]:
         jobs = [Job(root, fold, name) for fold in folds for name in names]
         jobs = [job for job in jobs if not _finished(job)]
         if len(jobs) > 1:
@@ -182,7 +164,7 @@ def train_task(root: Path, fold: int, diagnosis: str) -> None:
     run, job = RunDir(root), Job(root, fold, diagnosis)
     if _finished(job):
         return
-    if _record(run).config.synthesis.strategy == "joint":
+    if record_of(run).config.synthesis.strategy == "joint":
         model_dir.derive(run.model(fold, JOINT), run.model(fold, diagnosis), diagnosis=diagnosis)
     else:
         _train_here(job)
@@ -200,32 +182,30 @@ def _train_here(job: Job) -> None:
 def train_job(job: Job, device: str | None, update: progress.Update) -> None:
     """Train one GAN of a study on its fold's training part, going on from its checkpoint where one stands.
 
-    By the study's strategy a diagnosis has a GAN that sees its slices alone, or a copy of the joint one that goes on.
-    device: as `best_compute`. Nothing else depends on it. Raises as `training.train`.
+    By the study's strategy a diagnosis has a GAN that sees its slices alone, a copy of the joint one that goes on, or
+    a painter. device: as `best_compute`. Nothing else depends on it. Raises as `training.train`.
     """
     run = RunDir(job.root)
-    record, manifest = _record(run), pd.read_parquet(run.manifest)
+    record, manifest = record_of(run), pd.read_parquet(run.manifest)
     synthesis = record.config.synthesis
+    if synthesis.strategy == "paint":
+        painting.train_painter_job(job, device, update)
+        return
     alone = synthesis.strategy == "per_class"
     copy = not alone and job.diagnosis != JOINT
     budget = 1.0 if alone else synthesis.copy_budget if copy else synthesis.joint_budget
-    rows = _rows(manifest, _fold(run, job.fold).train, job.diagnosis if alone else None)
+    rows = rows_of(manifest, fold_of(run, job.fold).train, job.diagnosis if alone else None)
     train(
         folder=run.model(job.fold, job.diagnosis),
         data=training_set(np.load(run.normalised(job.fold), mmap_mode="r")[rows], manifest[rows]),
         config=record.config.gan.with_budget(budget),
-        seed=_seed(record.seed, "gan", job.fold, job.diagnosis if alone else JOINT),
+        seed=seed_of(record.seed, "gan", job.fold, job.diagnosis if alone else JOINT),
         compute=best_compute(device),
         progress=update,
         make_ruler=make_ruler(k=record.config.fidelity.k),
         diagnosis=job.diagnosis if copy else None,
         start=run.model(job.fold, JOINT) if copy else None,
     )
-
-
-def _score_path(run: RunDir, name: str, fold: int, diagnosis: str) -> Path:
-    """One fold's and diagnosis's part of metrics/NAME.json, kept apart until all are there."""
-    return run.metric(f"{name}/{fold}-{diagnosis}.json")
 
 
 @task(name="sample", cache_policy=NO_CACHE)
@@ -237,14 +217,14 @@ def sample_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) -
     run = RunDir(root)
     if (run.synthetic(fold, diagnosis) / MANIFEST_NAME).exists():
         return
-    record = _record(run)
+    record = record_of(run)
     manifest = pd.read_parquet(run.manifest)
     real = np.load(run.normalised(fold), mmap_mode="r")
-    parts = _fold(run, fold)
-    of_diagnosis = _rows(manifest, parts.train, diagnosis)
+    parts = fold_of(run, fold)
+    of_diagnosis = rows_of(manifest, parts.train, diagnosis)
     # a generator that began as a joint one has seen the other diagnosis too, and may copy from it
     alone = record.config.synthesis.strategy == "per_class"
-    learned = of_diagnosis if alone else _rows(manifest, parts.train)
+    learned = of_diagnosis if alone else rows_of(manifest, parts.train)
     finder = memorisation.CopyFinder(real[learned], manifest.loc[learned, "group"].tolist())
     wanted = utility.synthetic_wanted(n_real=int(of_diagnosis.sum()), fold=parts, config=record.config.utility)
     with progress.stage(f"Sample and screen {diagnosis} slices, fold {fold}", "slices") as update:
@@ -253,7 +233,7 @@ def sample_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) -
             training=real[of_diagnosis],
             finder=finder,
             wanted=wanted,
-            seed=_seed(record.seed, "sample", fold, diagnosis),
+            seed=seed_of(record.seed, "sample", fold, diagnosis),
             update=update,
         )
     chosen = np.flatnonzero(found.screened.kept)
@@ -314,7 +294,7 @@ def _screened_sample(
 def _write_copies(run: RunDir, fold: Fold, diagnosis: str, found: _Generated, finder: memorisation.CopyFinder) -> None:
     """Copies among all generated images of one diagnosis, beside its held-out real slices."""
     manifest, real = pd.read_parquet(run.manifest), np.load(run.normalised(fold.fold), mmap_mode="r")
-    of_training, of_test = (_rows(manifest, groups, diagnosis) for groups in (fold.train, fold.test))
+    of_training, of_test = (rows_of(manifest, groups, diagnosis) for groups in (fold.train, fold.test))
     scores = score_copies(
         fold=fold.fold,
         diagnosis=diagnosis,
@@ -328,9 +308,9 @@ def _write_copies(run: RunDir, fold: Fold, diagnosis: str, found: _Generated, fi
         held_out=real[of_test],
         held_out_groups=manifest.loc[of_test, "group"].tolist(),
         held_out_copies=finder.find(real[of_test]),
-        attack=np.random.default_rng(_seed(_record(run).seed, "membership", fold.fold, diagnosis)),
+        attack=np.random.default_rng(seed_of(record_of(run).seed, "membership", fold.fold, diagnosis)),
     )
-    write_record(_score_path(run, "memorisation", fold.fold, diagnosis), scores)
+    write_record(score_path(run, "memorisation", fold.fold, diagnosis), scores)
 
 
 @task(name="fidelity", cache_policy=NO_CACHE)
@@ -340,13 +320,13 @@ def fidelity_task(root: Path, fold: int, diagnosis: str) -> None:
     Not of a fold of the learning curve: those are there for their classifiers.
     """
     run = RunDir(root)
-    path, parts = _score_path(run, "fidelity", fold, diagnosis), _fold(run, fold)
+    path, parts = score_path(run, "fidelity", fold, diagnosis), fold_of(run, fold)
     if path.exists() or not parts.whole:
         return
-    record = _record(run)
+    record = record_of(run)
     manifest = pd.read_parquet(run.manifest)
     real = np.load(run.normalised(fold), mmap_mode="r")
-    of_training, of_test = (_rows(manifest, groups, diagnosis) for groups in (parts.train, parts.test))
+    of_training, of_test = (rows_of(manifest, groups, diagnosis) for groups in (parts.train, parts.test))
     synthetic = read_synthetic(run.synthetic(fold, diagnosis))[1]
     k = record.config.fidelity.k
     smallest = min(int(of_training.sum()), int(of_test.sum()), len(synthetic))
@@ -366,21 +346,21 @@ def fidelity_task(root: Path, fold: int, diagnosis: str) -> None:
             held_out_groups=manifest.loc[of_test, "group"].tolist(),
             config=record.config.fidelity,
             train_classifier=lambda: _classifier(run, fold),
-            seed=_seed(record.seed, "fidelity", fold, diagnosis),
+            seed=seed_of(record.seed, "fidelity", fold, diagnosis),
         )
     write_json(path, [one.model_dump(mode="json") for one in scores])
 
 
 def _classifier(run: RunDir, fold: int) -> Classifier:
     """A classifier of the fold's real training part alone, for its embedding."""
-    record, manifest = _record(run), pd.read_parquet(run.manifest)
-    rows = _rows(manifest, _fold(run, fold).train)
+    record, manifest = record_of(run), pd.read_parquet(run.manifest)
+    rows = rows_of(manifest, fold_of(run, fold).train)
     return train_classifier(
         images=np.load(run.normalised(fold), mmap_mode="r")[rows],
         diagnoses=manifest.loc[rows, "diagnosis"].map(DIAGNOSES.index).to_numpy(np.int64),
         classic=True,
         config=record.config.utility.classifier,
-        seed=_seed(record.seed, "embedding", fold),
+        seed=seed_of(record.seed, "embedding", fold),
         compute=best_compute(),
     )
 
@@ -392,19 +372,51 @@ def classify_task(root: Path, fold: int) -> None:
     path = run.metric(f"predictions-{fold}.parquet")
     if path.exists():
         return
-    record = _record(run)
+    record = record_of(run)
     with progress.stage(f"Train classifiers, fold {fold}", "trainings") as update:
         predictions = utility.predict_arms(
             run=run,
             manifest=pd.read_parquet(run.manifest),
-            fold=_fold(run, fold),
+            fold=fold_of(run, fold),
             synthetic={d: read_synthetic(run.synthetic(fold, d))[1] for d in DIAGNOSES},
+            pasted=painting.read_pasted(run, fold) if record.config.pastes else None,
+            **_sources(run, fold),
             config=record.config.utility,
-            seed=_seed(record.seed, "classify", fold),
+            seed=seed_of(record.seed, "classify", fold),
             compute=best_compute(),
             progress=update,
         )
     write_table(path, predictions)
+
+
+def _sources(run: RunDir, fold: int) -> dict[str, Sources]:
+    """Who is in the slices that were painted or pasted, as `predict_arms` wants it; nobody known is in others."""
+    config, manifest = record_of(run).config, pd.read_parquet(run.manifest)
+    found: dict[str, Sources] = {}
+    if config.synthesis.strategy == "paint":
+        found["sources"] = painting.sources({d: run.synthetic(fold, d) for d in DIAGNOSES}, manifest)
+    if config.pastes:
+        found["pasted_sources"] = painting.sources({d: run.pasted(fold, d) for d in DIAGNOSES}, manifest)
+    return found
+
+
+@task(name="carry classifiers over", cache_policy=NO_CACHE)
+def transfer_task(root: Path, fold: int) -> None:
+    """Do the fold's synthetic slices carry their generators' shortcuts? Where the study asks, and not of a share."""
+    run = RunDir(root)
+    path, parts, record = run.metric(f"transfer/{fold}.json"), fold_of(run, fold), record_of(run)
+    if path.exists() or not parts.whole or record.config.transfer is None:
+        return
+    with progress.stage(f"Carry classifiers between synthetic and real slices, fold {fold}"):
+        data = utility.read_fold(
+            run=run,
+            manifest=pd.read_parquet(run.manifest),
+            fold=parts,
+            synthetic={d: read_synthetic(run.synthetic(fold, d))[1] for d in DIAGNOSES},
+            sources=_sources(run, fold).get("sources"),
+        )
+        found = transfer(data=data, config=record.config.transfer, seed=seed_of(record.seed, "transfer", fold))
+    write_json(path, [one.model_dump(mode="json") for one in found])
 
 
 @task(name="compare", cache_policy=NO_CACHE)
@@ -413,14 +425,14 @@ def compare_task(root: Path) -> str:
     run = RunDir(root)
     path = run.metric("utility.json")
     if not path.exists():
-        record = _record(run)
+        record = record_of(run)
         folds = read_record(run.splits, Splits).folds
         predictions = pd.concat([pd.read_parquet(run.metric(f"predictions-{f.fold}.parquet")) for f in folds])
         with progress.stage("Compare the arms"):
             comparison = compare(
                 predictions,
                 config=record.config.utility,
-                rng=np.random.default_rng(_seed(record.seed, "compare")),
+                rng=np.random.default_rng(seed_of(record.seed, "compare")),
             )
         write_table(run.metric("predictions.parquet"), predictions)
         write_record(path, comparison)
@@ -433,7 +445,7 @@ def open_external_task(root: Path, source: str, key_file: Path | None = None) ->
 
     There all development groups train and all locked ones test; doses, shares and controls were looked at before.
     """
-    run, record = RunDir(root), _record(RunDir(root))
+    run, record = RunDir(root), record_of(RunDir(root))
     if not run.metric("utility.json").exists():
         raise RuntimeError("the locked test set stays closed until the verdict stands")
     locked = run.external
@@ -444,7 +456,7 @@ def open_external_task(root: Path, source: str, key_file: Path | None = None) ->
                 source=source,
                 out=locked.locked_scans,
                 config=record.config.ingest,
-                seed=_seed(record.seed, "ingest"),
+                seed=seed_of(record.seed, "ingest"),
                 key=read_key(key_file),
                 progress=update,
             )
@@ -452,7 +464,7 @@ def open_external_task(root: Path, source: str, key_file: Path | None = None) ->
             development=run,
             locked=locked.locked_scans,
             out=locked,
-            seed=_seed(record.seed, "external"),
+            seed=seed_of(record.seed, "external"),
             subjects=record.config.split.subjects,
         )
     return locked.root
@@ -476,7 +488,7 @@ def report_task(root: Path) -> None:
         # folds of a learning curve are judged too, and told of by the curve alone
         folds = list(read_record(run.splits, Splits).whole.folds)
         parts = {
-            name: [json.loads(_score_path(run, name, f.fold, d).read_bytes()) for f in folds for d in DIAGNOSES]
+            name: [json.loads(score_path(run, name, f.fold, d).read_bytes()) for f in folds for d in DIAGNOSES]
             for name in ("fidelity", "memorisation")
         }
         judged = {"fidelity": [scores for part in parts["fidelity"] for scores in part]}

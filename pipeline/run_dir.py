@@ -139,11 +139,19 @@ class RunDir:
         """Lesion masks of all real slices of the manifest, in its order, in the frame of their normalised images."""
         return self.root / "normalised" / "masks.npy"
 
+    def found_masks(self, fold: int) -> Path:
+        """As `normalised_masks`, of the fold's training slices alone and found by what learned from them."""
+        return self.root / "normalised" / f"{fold}-found-masks.npy"
+
     def model(self, fold: int, diagnosis: str) -> Path:
         return self.root / "models" / str(fold) / diagnosis
 
     def synthetic(self, fold: int, diagnosis: str) -> Path:
         return self.root / "synthetic" / str(fold) / diagnosis
+
+    def pasted(self, fold: int, diagnosis: str) -> Path:
+        """Real lesions moved between real slices by copy and paste, as a synthetic set."""
+        return self.root / "pasted" / str(fold) / diagnosis
 
     def metric(self, name: str) -> Path:
         return self.root / "metrics" / name

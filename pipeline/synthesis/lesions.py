@@ -241,6 +241,14 @@ def soften(mask: Mask, width_px: float) -> Images:
     return np.asarray(ramp**2 * (3 - 2 * ramp), dtype=np.float32)  # level at both ends
 
 
+def widened(mask: Mask, head: Mask) -> Mask:
+    """A lesion's mask with its brim, both bool (S, S): what healthy tissue must cover, for a lesion shines beyond its
+    outline.
+    """
+    brim = ndimage.binary_dilation(mask, iterations=max(1, len(mask) // 64))
+    return np.asarray(brim & head, dtype=np.bool_)
+
+
 def edge_width(side: int) -> float:
     """Width in pixels of the soft edge of a pasted lesion in images of so many pixels a side."""
     return max(1.0, side * EDGE)
@@ -288,7 +296,7 @@ def paste_healthy(image: Images, mask: Mask) -> Pasted:
     side = len(mask)
     head = head_of(image) | mask
     axis = midline(head)
-    wide = np.asarray(ndimage.binary_dilation(mask, iterations=max(1, side // 64)) & head, dtype=np.bool_)
+    wide = widened(mask, head)
     other = _mirrored(image[0] + 1, axis)
     usable = _mirrored_mask(head & ~wide, axis)
     ring = ndimage.binary_dilation(wide, iterations=max(2, side // 16)) & ~wide & head & usable
@@ -307,8 +315,8 @@ def paste_set(bank: LesionBank, n_tumour: int, n_no_tumour: int, rng: np.random.
     Of tumour slices those come first whose lesion does not cross the midline.
     """
     apart = bank.crossing <= MAX_CROSSING
-    with_lesion = _in_turn([np.flatnonzero(apart), np.flatnonzero(~apart)], n_no_tumour, rng)
-    without = _in_turn([np.arange(len(bank.no_tumour))], n_tumour, rng)
+    with_lesion = in_turn([np.flatnonzero(apart), np.flatnonzero(~apart)], n_no_tumour, rng)
+    without = in_turn([np.arange(len(bank.no_tumour))], n_tumour, rng)
     seeds = rng.integers(2**63, size=n_tumour + n_no_tumour)
     laid_in = (
         paste_lesion(
@@ -501,7 +509,7 @@ def _drawn_in(brightness: Images, known: Mask) -> Images:
     return np.asarray(np.where(known, filled, ndimage.gaussian_filter(filled, len(known) / 64)), dtype=np.float32)
 
 
-def _in_turn(parts: Sequence[NDArray[np.int64]], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def in_turn(parts: Sequence[NDArray[np.int64]], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """n of the parts' items, each part shuffled and one part after the other, and all again as often as needed."""
     rounds: list[NDArray[np.int64]] = []
     while sum(map(len, rounds)) < n:

@@ -1,0 +1,197 @@
+"""The strategy `paint`, as tasks: where lesions lie in a fold's training part, its painters, the sets that they make.
+
+Sets by copy and paste, which need no network, are made beside them: what painting must beat.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
+from data_contracts.results import LesionSource
+from data_contracts.splits import Fold
+from data_contracts.violations import ContractError, Violation
+from flows import progress
+from flows.devices import Job
+from flows.study import fold_of, record_of, rows_of, seed_of
+from pipeline.compute import best_compute
+from pipeline.evidence import utility
+from pipeline.evidence.localisation import find_lesions
+from pipeline.formats.synthetic import MANIFEST_NAME, read_painted, read_synthetic, write_synthetic
+from pipeline.run_dir import RunDir, write_array, write_record
+from pipeline.synthesis.lesions import LesionBank, PastedSet, lesion_bank, paste_set
+from pipeline.synthesis.painter import TrainedPainter, load_painter, train_painter
+from pipeline.synthesis.painting import lesson, paint_set
+
+FEWEST_LESIONS = 8  # as of images that a GAN may learn from: below, a painter knows each before it can paint one
+Masks = NDArray[np.uint8]
+
+
+def lesions_path(run: RunDir, fold: int) -> Path:
+    """The fold's `LesionSource`."""
+    return run.metric(f"lesions/{fold}.json")
+
+
+@task(name="find lesions", cache_policy=NO_CACHE)
+def lesions_task(root: Path, fold: int) -> None:
+    """Tell where lesions lie in the tumour slices of the fold's training part: by masks, or where none is, by finding.
+
+    Raises ContractError where too few are known or found to paint from.
+    """
+    run, parts = RunDir(root), fold_of(RunDir(root), fold)
+    path = lesions_path(run, fold)
+    if path.exists():
+        return
+    manifest = pd.read_parquet(run.manifest)
+    of_tumour = rows_of(manifest, parts.train, TUMOUR)
+    given = np.load(run.normalised_masks, mmap_mode="r")
+    n_given = int(given[of_tumour].any(axis=(1, 2)).sum())
+    if n_given:
+        found = LesionSource(fold=fold, source="given", n_tumour=int(of_tumour.sum()), n_usable=n_given)
+    else:
+        found = _find(run, manifest, parts)
+    if found.n_usable < FEWEST_LESIONS:
+        detail = f"{found.n_usable} of {found.n_tumour} tumour slices, {FEWEST_LESIONS} are needed: give masks, or more"
+        raise ContractError([Violation(f"fold-{fold}", "too few lesions to paint from", detail)])
+    write_record(path, found)
+
+
+def _find(run: RunDir, manifest: pd.DataFrame, parts: Fold) -> LesionSource:
+    """Search the training part by what it teaches itself, and keep the masks that are good enough."""
+    record, train = record_of(run), rows_of(manifest, parts.train)
+    of_tumour = rows_of(manifest, parts.train, TUMOUR)
+    with progress.stage(f"Find lesions, fold {parts.fold}"):
+        found = find_lesions(
+            images=np.load(run.normalised(parts.fold), mmap_mode="r")[train],
+            diagnoses=manifest.loc[train, "diagnosis"].map(DIAGNOSES.index).to_numpy(np.int64),
+            groups=manifest.loc[train, "group"].tolist(),
+            config=record.config.localisation,
+            seed=seed_of(record.seed, "lesions", parts.fold),
+            compute=best_compute(),
+        )
+    masks = np.zeros((len(manifest), *found.masks.shape[1:]), np.uint8)
+    masks[of_tumour] = found.masks & found.usable[:, None, None]
+    write_array(run.found_masks(parts.fold), masks)
+    return LesionSource(
+        fold=parts.fold, source="found", n_tumour=int(of_tumour.sum()), n_usable=int(found.usable.sum())
+    )
+
+
+def read_bank(run: RunDir, fold: int) -> tuple[LesionBank, pd.DataFrame]:
+    """Lesions and canvases of the fold's training part, and the manifest's rows that the bank was made of."""
+    manifest = pd.read_parquet(run.manifest)
+    train = rows_of(manifest, fold_of(run, fold).train)
+    rows = manifest[train].reset_index(drop=True)
+    found = run.found_masks(fold)
+    bank = lesion_bank(
+        real=np.load(run.normalised(fold), mmap_mode="r")[train],
+        masks=np.load(found if found.exists() else run.normalised_masks, mmap_mode="r")[train],
+        diagnoses=rows["diagnosis"].tolist(),
+        groups=rows["group"].tolist(),
+        positions=rows["position"].to_numpy(float).tolist(),
+    )
+    return bank, rows
+
+
+def train_painter_job(job: Job, device: str | None, update: progress.Update) -> TrainedPainter:
+    """Train one painter of a study on its fold's training part; as `tasks.train_job`."""
+    run = RunDir(job.root)
+    record, bank = record_of(run), read_bank(run, job.fold)[0]
+    seed = seed_of(record.seed, "painter", job.fold, job.diagnosis)
+    learned = lesson(bank, job.diagnosis, seed=seed)
+    return train_painter(
+        folder=run.model(job.fold, job.diagnosis),
+        diagnosis=job.diagnosis,
+        pairs=learned.pairs,
+        canvases=learned.canvases,
+        examples=learned.examples,
+        config=record.config.painter,
+        seed=seed,
+        compute=best_compute(device),
+        progress=update,
+    )
+
+
+def paint(run: RunDir, fold: int, diagnosis: str, *, update: progress.Update) -> tuple[PastedSet, pd.DataFrame]:
+    """As many painted slices of one diagnosis as the fold's classifiers want, and the rows of the training part."""
+    record = record_of(run)
+    bank, rows = read_bank(run, fold)
+    generator, _ = load_painter(run.model(fold, diagnosis))
+    painted = paint_set(
+        bank,
+        generator,
+        diagnosis=diagnosis,
+        n=_wanted(run, fold, rows, diagnosis),
+        seed=seed_of(record.seed, "paint", fold, diagnosis),
+        compute=best_compute(),
+        progress=update,
+    )
+    return painted, rows
+
+
+@task(name="copy and paste", cache_policy=NO_CACHE)
+def paste_task(root: Path, fold: int) -> None:
+    """Lay real lesions into other real slices, and mirrored tissue over them, as often as a dose wants."""
+    run = RunDir(root)
+    if all((run.pasted(fold, diagnosis) / MANIFEST_NAME).exists() for diagnosis in DIAGNOSES):
+        return
+    bank, rows = read_bank(run, fold)
+    with progress.stage(f"Copy and paste lesions, fold {fold}"):
+        pasted = paste_set(
+            bank,
+            _wanted(run, fold, rows, TUMOUR),
+            _wanted(run, fold, rows, NO_TUMOUR),
+            np.random.default_rng(seed_of(record_of(run).seed, "paste", fold)),
+        )
+    for diagnosis, made in pasted.items():
+        write_changed(run.pasted(fold, diagnosis), made, rows, generator=f"pasted-{fold}-{diagnosis}")
+
+
+def write_changed(
+    folder: Path, made: PastedSet, rows: pd.DataFrame, *, generator: str, kept: NDArray[np.bool_] | None = None
+) -> None:
+    """Write changed slices with their masks and where they came from; rows: those of the bank; kept: which, or all."""
+    chosen = np.flatnonzero(np.ones(len(made.images), np.bool_) if kept is None else kept)
+    names, lesions = rows["slice_id"].to_numpy(), made.lesion_rows[chosen]
+    provenance = pd.DataFrame(
+        {
+            "source": names[made.source_rows[chosen]],
+            "lesion": np.where(lesions < 0, "", names[lesions]),
+            "seed": made.seeds[chosen],
+        }
+    )
+    write_synthetic(
+        folder,
+        images=made.images[chosen],
+        names=[f"{generator.replace('_', '-')}-{i:06d}" for i in chosen],
+        generator=generator,
+        diagnosis=folder.name,
+        masks=made.masks[chosen],
+        provenance=provenance,
+    )
+
+
+def _wanted(run: RunDir, fold: int, rows: pd.DataFrame, diagnosis: str) -> int:
+    n_real = int((rows["diagnosis"] == diagnosis).sum())
+    return utility.synthetic_wanted(n_real=n_real, fold=fold_of(run, fold), config=record_of(run).config.utility)
+
+
+def sources(folders: Mapping[str, Path], manifest: pd.DataFrame) -> dict[str, list[frozenset[str]]]:
+    """By diagnosis the groups of patients that each changed slice in these folders contains."""
+    group = manifest.set_index("slice_id")["group"]
+    found = {}
+    for diagnosis, folder in folders.items():
+        table, _ = read_painted(folder)
+        pairs = zip(table["source"], table["lesion"], strict=True)
+        found[diagnosis] = [frozenset(group[one] for one in pair if one) for pair in pairs]
+    return found
+
+
+def read_pasted(run: RunDir, fold: int) -> dict[str, NDArray[np.float32]]:
+    """By diagnosis the images of `paste_task`."""
+    return {diagnosis: read_synthetic(run.pasted(fold, diagnosis))[1] for diagnosis in DIAGNOSES}

@@ -1,0 +1,161 @@
+"""From the slices of a training part to what painters learn from, and from painters to painted sets.
+
+The tumour painter restores the lesions of real tumour slices, and paints where a lesion might be in real slices without
+one. The no-tumour painter restores lesion-shaped holes in real slices without a tumour, and paints over real lesions.
+Both diagnoses of a painted set are thus real heads with a painted part, so that having been painted tells nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data_contracts.manifest import NO_TUMOUR, TUMOUR
+from pipeline.compute import Compute
+from pipeline.synthesis.lesions import (
+    Images,
+    LesionBank,
+    Mask,
+    PastedSet,
+    edge_width,
+    head_of,
+    in_turn,
+    propose,
+    propose_hole,
+    soften,
+    widened,
+)
+from pipeline.synthesis.networks.painter import Generator
+from pipeline.synthesis.painter import Pair, Source, paint
+
+PLACES: Final = 6  # masks proposed for each slice that has none of its own
+EXAMPLES: Final = 8  # canvases of a snapshot
+BATCH: Final = 64  # paintings between two words of progress
+Propose = Callable[[LesionBank, Images, np.random.Generator], "NDArray[np.bool_]"]
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Slices to be painted in: images float32 (N, 1, S, S) in [-1, 1]; masks uint8 (M, S, S), 255 a soft mask's 1;
+    rows int64 (M,): the slice of each mask.
+    """
+
+    images: torch.Tensor
+    masks: torch.Tensor
+    rows: torch.Tensor
+
+    def draw(self, rng: torch.Generator, n: int) -> Pair:
+        """n slices, each as likely as the other, with one of their masks: a painter's `Source`."""
+        chosen = torch.randint(len(self.rows), (n,), generator=rng)
+        return self.take(chosen)
+
+    def take(self, chosen: torch.Tensor) -> Pair:
+        """Slices with these masks, float32 (n, 1, S, S) both."""
+        return self.images[self.rows[chosen]], self.masks[chosen, None].float() / 255
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What one painter learns from, as `train_painter` takes it."""
+
+    pairs: Source
+    canvases: Source
+    examples: Pair
+
+
+def lesson(bank: LesionBank, diagnosis: str, *, seed: int) -> Lesson:
+    """What the painter of `diagnosis` learns from: pairs to restore, and canvases of the other diagnosis to paint in.
+
+    Places of lesions are proposed once, PLACES a slice, for a proposal takes longer than a step of the training.
+    """
+    rng = np.random.default_rng(seed)
+    if diagnosis == TUMOUR:
+        pairs = _own(bank, bank.masks)
+        canvases = _proposed(bank, propose_many(bank, PLACES, rng))
+    else:
+        pairs = _proposed(bank, propose_many(bank, PLACES, rng, hole=True))
+        canvases = _own(bank, brims(bank))
+    spread = np.linspace(0, len(canvases.rows) - 1, min(EXAMPLES, len(canvases.rows))).round().astype(np.int64)
+    return Lesson(pairs.draw, canvases.draw, canvases.take(torch.from_numpy(np.unique(spread))))
+
+
+def brims(bank: LesionBank) -> Mask:
+    """What must be painted over in each tumour slice, bool (N, S, S): the lesion with its brim."""
+    return np.stack([widened(mask, head_of(image) | mask) for image, mask in zip(bank.tumour, bank.masks, strict=True)])
+
+
+def propose_many(bank: LesionBank, places: int, rng: np.random.Generator, *, hole: bool = False) -> Mask:
+    """So many places in each slice without a tumour: bool (M * places, S, S), those of a slice in a row."""
+    return np.stack(
+        [
+            (propose_hole if hole else propose)(bank, image, rng, position=float(position)).mask
+            for image, position in zip(bank.no_tumour, bank.no_tumour_positions, strict=True)
+            for _ in range(places)
+        ]
+    )
+
+
+def _own(bank: LesionBank, masks: Mask) -> Pool:
+    return Pool(torch.from_numpy(bank.tumour), _soft(masks), torch.arange(len(masks)))
+
+
+def _proposed(bank: LesionBank, masks: Mask) -> Pool:
+    rows = torch.arange(len(bank.no_tumour)).repeat_interleave(len(masks) // len(bank.no_tumour))
+    return Pool(torch.from_numpy(bank.no_tumour), _soft(masks), rows)
+
+
+def _soft(masks: Mask) -> torch.Tensor:
+    width = edge_width(masks.shape[-1])
+    return torch.from_numpy(np.stack([np.rint(255 * soften(mask, width)).astype(np.uint8) for mask in masks]))
+
+
+def paint_set(
+    bank: LesionBank,
+    generator: Generator,
+    *,
+    diagnosis: str,
+    n: int,
+    seed: int,
+    compute: Compute,
+    progress: Callable[[int, int], None] | None = None,
+) -> PastedSet:
+    """n slices of `diagnosis` by its painter, each on a real slice of the other one; none comes twice before all did.
+
+    Masks are the lesion, or the region painted over. Slice i follows from its source and from seeds[i] alone. progress
+    (done, n). Raises ValueError for a diagnosis that is none.
+    """
+    if diagnosis not in (TUMOUR, NO_TUMOUR):
+        raise ValueError(f"no painter paints {diagnosis!r}")
+    rng = np.random.default_rng(seed)
+    canvases, rows = (bank.no_tumour, bank.no_tumour_rows) if diagnosis == TUMOUR else (bank.tumour, bank.tumour_rows)
+    chosen = in_turn([np.arange(len(canvases))], n, rng)
+    seeds = rng.integers(2**63, size=n)
+    side = canvases.shape[-1]
+    images, masks = np.empty((n, 1, side, side), np.float32), np.empty((n, side, side), np.bool_)
+    lesion_rows = np.full(n, -1, np.int64)
+    covered = None if diagnosis == TUMOUR else brims(bank)
+    for start in range(0, n, BATCH):
+        part = slice(start, min(n, start + BATCH))
+        for i in range(part.start, part.stop):
+            if covered is not None:
+                masks[i] = covered[chosen[i]]
+                continue
+            position = float(bank.no_tumour_positions[chosen[i]])
+            placed = propose(bank, canvases[chosen[i]], np.random.default_rng(seeds[i]), position=position)
+            masks[i], lesion_rows[i] = placed.mask, bank.tumour_rows[placed.lesion]
+        soft = np.stack([soften(mask, edge_width(side)) for mask in masks[part]])[:, None]
+        images[part] = paint(
+            generator, images=canvases[chosen[part]], masks=soft, seeds=seeds[part].tolist(), compute=compute
+        )
+        if progress:
+            progress(part.stop, n)
+    return PastedSet(images, masks, rows[chosen], lesion_rows, seeds)
+
+
+def painted_region(masks: Mask) -> Iterator[Mask]:
+    """Of each mask (N, S, S) the pixels that may differ from the source, bool (S, S): its soft edge too."""
+    for mask in masks:
+        yield soften(mask, edge_width(mask.shape[-1])) > 0
