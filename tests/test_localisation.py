@@ -18,6 +18,7 @@ from pipeline.evidence.localisation import (
     mirrored,
     occlusion,
     score_found,
+    searched,
     unlikeness,
 )
 
@@ -74,7 +75,8 @@ def test_finds_the_lesions_and_knows_which_finds_are_good_enough():
     assert hits > 0.9
     assert dice > 0.6
     assert found.usable.mean() > 0.5
-    assert (found.confidence[found.usable] > found.limit).all()
+    assert (found.usable >= (found.confidence > found.limit)).all()
+    assert (found.confidence[found.usable] > min(found.limit, TINY.clear_fall)).all()
 
 
 def test_equal_seeds_find_equal_lesions():
@@ -92,6 +94,22 @@ def test_few_finds_are_used_where_there_is_nothing_to_find():
     images, _, diagnoses, groups = heads(48, lesion=0.0)
     found = find_lesions(images=images, diagnoses=diagnoses, groups=groups, config=TINY, seed=0, compute=PLAIN)
     assert found.usable.mean() < 0.4
+
+
+def test_no_slice_is_explained_by_a_classifier_that_learnt_from_its_patient(monkeypatch):
+    images, _, diagnoses, groups = heads(24)
+    learnt = []
+
+    def note(**given):
+        learnt.append({image.tobytes() for image in given["images"]})
+        return Brightness()
+
+    monkeypatch.setattr("pipeline.evidence.localisation.train_classifier", note)
+    seen = searched(images=images, diagnoses=diagnoses, groups=groups, config=TINY, seed=0, compute=PLAIN)
+    assert len(learnt) == TINY.folds
+    for row, fold in zip(seen.rows, seen.fold, strict=True):
+        own = [images[i].tobytes() for i, group in enumerate(groups) if group == groups[row]]
+        assert not learnt[fold] & set(own)
 
 
 def test_too_few_groups_for_the_folds_is_said():

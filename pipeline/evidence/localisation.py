@@ -42,6 +42,7 @@ ALIKE_AT: Final = 16  # pixels a side at which heads are compared to find the mo
 NOISE: Final = 0.1  # grey: spread below which healthy heads are not told apart
 STEPS: Final = 12  # of the integral along the path
 BATCH: Final = 256
+EVEN: Final = 0.5  # probability at which the classifier's verdict turns
 
 
 class LocalisationConfig(BaseModel):
@@ -56,13 +57,14 @@ class LocalisationConfig(BaseModel):
     alike: int = Field(40, ge=2)  # healthy heads that a slice is compared with
     smoothing: float = Field(0.0125, ge=0)  # standard deviation; half of it before heads are compared
     floor: float = Field(0.2, gt=0)  # of each factor of the product: no map alone rules a place out
-    rim: float = Field(0.045, ge=0)  # of a head, where none is looked for: skulls do not lie on one another
+    rim: float = Field(0.08, ge=0)  # of a head, where no peak is looked for: skulls do not lie on one another
     reach: float = Field(0.045, ge=0)  # about the peak, where the unlikeness must be greatest to be the lesion's
     share_of_peak: float = Field(0.35, gt=0, lt=1)
     smallest: float = Field(0.005, gt=0, lt=1)
     largest: float = Field(0.25, gt=0, le=1)
     healthy_tried: int = Field(100, ge=1)  # slices without a tumour that are searched too
     healthy_quantile: float = Field(0.9, gt=0, lt=1)  # of the confidence in those; more than it is good enough
+    clear_fall: float = Field(0.2, ge=0, le=1)  # good enough too where the classifier then says no tumour
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Found:
 
     masks: bool (M, S, S). peaks: row and column of the most suspicious pixel, int (M, 2). confidence: fall of the
     tumour's probability where healthy heads fill the region, float64 (M,) in [-1, 1]. usable: bool (M,),
-    those of a confidence above `limit`.
+    those of a confidence above `limit`, and of a clear one where the classifier told tumour and then no longer does.
     """
 
     masks: Masks
@@ -151,10 +153,13 @@ def judged(
 
     images: all slices; masks and peaks: of the rows of `seen`.
     """
-    confidence = fall_on_repair(images[seen.rows], masks, seen)
+    before, after = before_and_after(images[seen.rows], masks, seen)
+    confidence = before - after
     n = seen.n_tumour
     limit = float(np.quantile(confidence[n:], config.healthy_quantile))
-    usable = (confidence[:n] > limit) & masks[:n].any((1, 2))
+    # what explains a false alarm in a healthy slice may fall far too; that a true verdict rests on it says more
+    turned = (before >= EVEN) & (after < EVEN) & (confidence > config.clear_fall)
+    usable = ((confidence > limit) | turned)[:n] & masks[:n].any((1, 2))
     method = f"{' x '.join(config.maps)}, cut by unlikeness; {config.folds} inner folds"
     return Found(masks[:n], peaks[:n], confidence[:n], usable, limit, method)
 
@@ -207,7 +212,7 @@ def suspicion(
             found["gradient"][here] = integrated_gradients(model, images[at], likeness[at])
     inside = _inside(heads[rows], config.rim * side)
     maps = {
-        name: _in_units(_smooth(of, sigma), inside)
+        name: _in_units(_smooth(of, sigma), heads[rows], inside)
         for name, of in found.items()
         if name in config.maps or name == "unlikeness"
     }
@@ -261,17 +266,17 @@ def delineate(
     cut higher, down to the head's share config.largest; one smaller than config.smallest is empty.
     """
     side = where.shape[-1]
-    inside = _inside(heads, config.rim * side)
+    inside, reached = _inside(heads, config.rim * side), _inside(heads, config.rim * side / 2)
     masks, peaks = np.zeros(heads.shape, bool), np.zeros((len(heads), 2), np.int64)
     reach = round(config.reach * side)
-    for i, (head, within) in enumerate(zip(heads, inside, strict=True)):
+    for i, (head, within, wide) in enumerate(zip(heads, inside, reached, strict=True)):
         if not within.any():
             continue
         row, column = np.unravel_index(np.where(within, where[i], -np.inf).argmax(), head.shape)
         peaks[i] = row, column
         near = np.zeros_like(head)
         near[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1] = True
-        there = np.where(within, extent[i], 0)
+        there = np.where(wide, extent[i], 0)
         start = np.unravel_index(np.where(near, there, -1).argmax(), head.shape)
         for share in np.linspace(config.share_of_peak, 1, 12, endpoint=False):
             parts, _ = ndimage.label(there > share * there[start])
@@ -283,26 +288,25 @@ def delineate(
     return masks, peaks
 
 
-def fall_on_repair(images: Images, masks: Masks, seen: Suspicion) -> NDArray[np.float64]:
-    """Fall of the tumour's probability, told by the classifier that held a slice out, where its region is repaired.
+def before_and_after(images: Images, masks: Masks, seen: Suspicion) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Probability of tumour, by the classifier that held a slice out, before and after its region is repaired.
 
     images float32 (n, 1, S, S) and masks bool (n, S, S) of the rows of `seen`. What the most alike healthy heads
-    show fills the region and, fading, two pixels about it, so that no edge speaks for either diagnosis. float64 (n,)
-    in [-1, 1].
+    show fills the region and, fading, two pixels about it, so that no edge speaks for either diagnosis. Both (n,).
     """
     wide = ndimage.binary_dilation(masks, np.ones((1, 3, 3), bool))
     soft = np.maximum(masks, ndimage.uniform_filter(wide.astype(np.float32), (0, 3, 3)))[:, None]
     repaired = ((1 - soft) * images + soft * seen.likeness).astype(np.float32)
-    fall = np.zeros(len(images))
+    before, after = np.zeros(len(images)), np.zeros(len(images))
     for i, model in enumerate(seen.models):
         here = seen.fold == i
-        fall[here] = predict(model, images[here]) - predict(model, repaired[here])
-    return fall
+        before[here], after[here] = predict(model, images[here]), predict(model, repaired[here])
+    return before, after
 
 
-def _in_units(values: Images, inside: Masks) -> Images:
-    """Maps without what is negative or outside, each in units of the 99th percentile inside."""
-    positive = np.where(inside, np.maximum(values, 0), 0).astype(np.float32)
+def _in_units(values: Images, heads: Masks, inside: Masks) -> Images:
+    """Maps without what is negative or outside of the head, each in units of the 99th percentile well inside."""
+    positive = np.where(heads, np.maximum(values, 0), 0).astype(np.float32)
     tops = [np.quantile(one[within], 0.99) if within.any() else 0 for one, within in zip(positive, inside, strict=True)]
     return np.asarray(positive / np.maximum(np.array(tops, np.float32), 1e-6)[:, None, None])
 
