@@ -5,6 +5,7 @@ Sets by copy and paste, which need no network, are made beside them: what painti
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,8 @@ from pipeline.compute import best_compute
 from pipeline.evidence import utility
 from pipeline.evidence.localisation import find_lesions
 from pipeline.formats.synthetic import MANIFEST_NAME, read_painted, read_synthetic, write_synthetic
-from pipeline.run_dir import RunDir, write_array, write_record
+from pipeline.run_dir import RunDir, read_record, write_array, write_record
+from pipeline.scans.inputs import IngestRecord
 from pipeline.synthesis.lesions import LesionBank, PastedSet, lesion_bank, paste_set
 from pipeline.synthesis.painter import TrainedPainter, load_painter, train_painter
 from pipeline.synthesis.painting import lesson, paint_set
@@ -52,7 +54,10 @@ def lesions_task(root: Path, fold: int) -> None:
     given = np.load(run.normalised_masks, mmap_mode="r")
     n_given = int(given[of_tumour].any(axis=(1, 2)).sum())
     if n_given:
-        found = LesionSource(fold=fold, source="given", n_tumour=int(of_tumour.sum()), n_usable=n_given)
+        # the run of a locked test set was joined and not ingested; nothing reports of its masks
+        drawn = run.ingest_json.exists() and read_record(run.ingest_json, IngestRecord).masks_drawn > 0
+        source: Literal["drawn", "given"] = "drawn" if drawn else "given"
+        found = LesionSource(fold=fold, source=source, n_tumour=int(of_tumour.sum()), n_usable=n_given)
     else:
         found = _find(run, manifest, parts)
     if found.n_usable < FEWEST_LESIONS:

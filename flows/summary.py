@@ -1,10 +1,12 @@
 """From a finished run folder to the one record that a report may see."""
 
 import json
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
 
 import pandas as pd
+from pydantic import BaseModel
 
 from data_contracts.manifest import DIAGNOSES
 from data_contracts.results import (
@@ -16,6 +18,7 @@ from data_contracts.results import (
     DiscriminatorScores,
     ExternalTest,
     FidelityScores,
+    LesionSource,
     MemorisationScores,
     Picture,
     Provenance,
@@ -23,17 +26,24 @@ from data_contracts.results import (
     RunSummary,
     ShortcutScores,
     TrainingRecord,
+    TransferScores,
     UtilityComparison,
+    WayTried,
 )
 from data_contracts.splits import Fold, Splits
 from flows.config import RunRecord
+from flows.painting import lesions_path
 from pipeline.evidence.locked import locked_tests
+from pipeline.evidence.ways import Choice
 from pipeline.run_dir import RunDir, read_record
 from pipeline.scans.inputs import IngestRecord
 from pipeline.scans.normalise import read_normalisation
 from pipeline.synthesis import model_dir
 from pipeline.synthesis.augment import STRONGEST
 from pipeline.synthesis.config import GanConfig
+from pipeline.synthesis.painter import TrainedPainter
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def summarise(
@@ -50,11 +60,13 @@ def summarise(
     # folds of a learning curve are told of by the curve alone
     splits = read_record(run.splits, Splits)
     folds = splits.whole.folds
-    training = tuple(_training(run, fold.fold, diagnosis) for fold in folds for diagnosis in DIAGNOSES)
+    record_training = _painter_training if record.config.synthesis.strategy == "paint" else _training
+    training = tuple(record_training(run, fold, diagnosis) for fold in folds for diagnosis in DIAGNOSES)
     return RunSummary(
         verdict=comparison.verdict,
         difference=comparison.difference,
         difference_to_duplicates=comparison.difference_to_duplicates,
+        difference_to_copy_paste=comparison.difference_to_copy_paste,
         data=_data_flow(run, record, folds),
         shortcuts=tuple(shortcuts),
         arms=comparison.arms,
@@ -66,6 +78,9 @@ def summarise(
         fidelity=tuple(fidelity),
         discriminators=tuple(told for one in training if (told := _discriminator(one)) is not None),
         memorisation=tuple(memorisation),
+        transfer=tuple(_by_fold(run, "transfer", folds, TransferScores)),
+        ways=tuple(_ways(run, folds)),
+        lesions=tuple(_lesions(run, folds)),
         training=training,
         pictures=tuple(pictures),
         warnings=tuple(_warnings(run, record, splits, memorisation)),
@@ -127,27 +142,71 @@ def _class_count(manifest: pd.DataFrame, fold: Fold, diagnosis: str) -> ClassCou
     )
 
 
-def _training(run: RunDir, fold: int, diagnosis: str) -> TrainingRecord:
+def _by_fold(run: RunDir, name: str, folds: Sequence[Fold], kind: type[M]) -> Iterator[M]:
+    """Records of metrics/NAME/FOLD.json, where that was measured."""
+    for fold in folds:
+        path = run.metric(f"{name}/{fold.fold}.json")
+        if path.exists():
+            yield from (kind.model_validate(one) for one in json.loads(path.read_bytes()))
+
+
+def _ways(run: RunDir, folds: Sequence[Fold]) -> Iterator[WayTried]:
+    for fold in folds:
+        path = run.metric(f"predictions/{fold.fold}-way.json")
+        if path.exists():
+            yield from read_record(path, Choice).tried
+
+
+def _lesions(run: RunDir, folds: Sequence[Fold]) -> Iterator[LesionSource]:
+    for fold in folds:
+        if lesions_path(run, fold.fold).exists():
+            yield read_record(lesions_path(run, fold.fold), LesionSource)
+
+
+def _training(run: RunDir, fold: Fold, diagnosis: str) -> TrainingRecord:
     """How one GAN was trained."""
-    folder = run.model(fold, diagnosis)
+    folder = run.model(fold.fold, diagnosis)
     trained = read_record(model_dir.config_path(folder), model_dir.TrainedGan)
     told = {"n_slices", "n_subjects", "images_seen", "generator_parameters", "discriminator_parameters"}
     told |= {"n_held_out", "watched", "alarms", "stopped", "kept_at", "best_wrong", "joint_until", "joint_ticks"}
-    curve = model_dir.read_curve(folder)
-    ticks = curve[[name for name in CurvePoint.model_fields if name in curve]].to_dict("records")
     return TrainingRecord.model_validate(
         {
             **trained.model_dump(include=told),
-            "fold": fold,
+            "fold": fold.fold,
             "diagnosis": diagnosis,
             "confirm": trained.gan.watch.confirm,
             "augmented": _stronger_after_alarm(trained.gan),
-            "curve": [  # no watch: NaN in a table, None in a record
-                {name: None if value == "" or pd.isna(value) else value for name, value in tick.items()}
-                for tick in ticks
-            ],
+            "curve": _ticks(folder),
         }
     )
+
+
+def _painter_training(run: RunDir, fold: Fold, diagnosis: str) -> TrainingRecord:
+    """How one painter was trained: on slices of both diagnoses, one of them to paint on."""
+    folder = run.model(fold.fold, diagnosis)
+    trained = read_record(model_dir.config_path(folder), TrainedPainter)
+    manifest = pd.read_parquet(run.manifest)
+    learned = manifest[manifest["group"].isin(fold.train)]
+    told = {"diagnosis", "images_seen", "generator_parameters", "discriminator_parameters"}
+    return TrainingRecord.model_validate(
+        {
+            **trained.model_dump(include=told),
+            "fold": fold.fold,
+            "n_slices": len(learned),
+            "n_subjects": learned["group"].nunique(),
+            "curve": _ticks(folder),
+        }
+    )
+
+
+def _ticks(folder: Path) -> list[dict[str, object]]:
+    """The curve of one training, as far as a report shows it."""
+    curve = model_dir.read_curve(folder)
+    ticks = curve[[name for name in CurvePoint.model_fields if name in curve]].to_dict("records")
+    # no watch: NaN in a table, None in a record
+    return [
+        {str(name): None if value == "" or pd.isna(value) else value for name, value in tick.items()} for tick in ticks
+    ]
 
 
 def _discriminator(training: TrainingRecord) -> DiscriminatorScores | None:

@@ -2,6 +2,7 @@ from pathlib import Path, PurePosixPath
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
@@ -9,10 +10,12 @@ from scipy.ndimage import gaussian_filter
 from data_contracts.violations import ContractError
 from pipeline.formats.dicom_write import write_series
 from pipeline.formats.scan import Unreadable
-from pipeline.run_dir import RunDir
+from pipeline.run_dir import RunDir, read_record
 from pipeline.scans.drawn import REGIONS, draw, read_regions
-from pipeline.scans.inputs import IngestConfig, fingerprint
+from pipeline.scans.ingest import ingest
+from pipeline.scans.inputs import IngestConfig, IngestRecord, fingerprint
 from pipeline.scans.labels import LabelConfig
+from pipeline.scans.phantom import write_phantoms
 from pipeline.scans.reading import Job, Read, ReadConfig, read
 from pipeline.scans.sources import SourceFile, kind_of, list_source
 from pipeline.scans.units import Findings, Unit, find_units
@@ -209,3 +212,25 @@ def test_another_table_is_another_source(tmp_path: Path) -> None:
     one = fingerprint(tmp_path, IngestConfig())
     table(tmp_path, "file,x0,y0,x1,y1", "yes/a.png,20,20,30,31")
     assert len({without, one, fingerprint(tmp_path, IngestConfig())}) == 3
+
+
+def test_a_source_with_drawn_regions_is_ingested_with_them_as_masks(tmp_path: Path) -> None:
+    drawn = tmp_path / "drawn"
+    write_phantoms(out=drawn, subjects=12, format="png", seed=0)
+    source = tmp_path / "scans"
+    for path in sorted(drawn.rglob("*.png")):  # in class folders, for then masks tell no diagnosis
+        mask = path.with_name(f"{path.stem}_mask.png")
+        if mask.exists():
+            folder = source / ("yes" if np.asarray(Image.open(mask)).any() else "no") / path.parent.name
+            folder.mkdir(parents=True, exist_ok=True)
+            path.rename(folder / path.name)
+    chosen = min((source / "yes").rglob("*.png")).relative_to(source).as_posix()
+    (source / "regions.csv").write_text(f"file,x0,y0,x1,y1\n{chosen},50,64,70,72\n")
+    run = RunDir(tmp_path / "dataset")
+    ingest(source=str(source), out=run, config=IngestConfig(), seed=0)
+    assert read_record(run.ingest_json, IngestRecord).masks_drawn == 1
+    manifest = pd.read_parquet(run.manifest)
+    (known,) = manifest.loc[manifest["tumour_pixels"].fillna(0) > 0, "slice_id"]
+    with np.load(run.slice_pixels(known)) as stored:
+        rows, columns = np.nonzero(stored["mask"])
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (64, 71, 50, 69)

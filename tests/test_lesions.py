@@ -1,13 +1,11 @@
-from functools import cache
-
 import numpy as np
 import pytest
+from phantom_heads import bank
 from scipy import ndimage
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from pipeline.scans.phantom import PhantomConfig, phantom
 from pipeline.synthesis.lesions import (
-    LesionBank,
     describe,
     differences,
     edge_width,
@@ -24,31 +22,6 @@ from pipeline.synthesis.lesions import (
 )
 
 SIDES = (32, 64)
-
-
-@cache
-def bank(side: int) -> LesionBank:
-    """Middle slices of twenty phantom heads, half of them with a tumour; heights are known."""
-    slices, masks, diagnoses, groups, positions = [], [], [], [], []
-    for number in range(20):
-        config = PhantomConfig(slices=5, size=side, spacing_mm=(8.0, 200 / side, 200 / side), noise=(0.01, 0.02))
-        drawn = phantom(rng=np.random.default_rng([7, number]), tumour=number % 2 == 0, config=config)
-        for z, (voxels, mask) in enumerate(zip(drawn.voxels, drawn.mask, strict=True)):
-            if number % 2 == 0 and mask.sum() < side**2 / 300:
-                continue
-            grey = np.median(voxels[voxels > 0.3 * np.percentile(voxels, 99)])
-            slices.append(2 * np.clip(voxels / (2 * grey), 0, 1)[None] - 1)
-            masks.append(mask)
-            diagnoses.append(NO_TUMOUR if number % 2 else TUMOUR)
-            groups.append(f"group-{number}")
-            positions.append(z / 4)
-    return lesion_bank(
-        real=np.stack(slices).astype(np.float32),
-        masks=np.stack(masks),
-        diagnoses=diagnoses,
-        groups=groups,
-        positions=positions,
-    )
 
 
 def disc(side: int, radius: float, *, row: float = 0.5, column: float = 0.5) -> np.ndarray:

@@ -19,6 +19,7 @@ from pipeline.run_dir import RunDir, write_bytes, write_findings, write_record, 
 from pipeline.scans import dataset, duplicates, linking, remote, sources, workers
 from pipeline.scans.candidates import Listing
 from pipeline.scans.deidentify import Pseudonyms, file_record
+from pipeline.scans.drawn import read_regions
 from pipeline.scans.fetched import Progress, shown
 from pipeline.scans.inputs import IngestConfig, IngestInputs, IngestRecord, inputs_of, standing
 from pipeline.scans.positions import read_slice_index
@@ -36,6 +37,7 @@ class _Found:
     near: list[tuple[str, str]]  # of slices that look alike
     files: int  # images and volumes
     masks: int
+    drawn: int  # files with regions drawn in a table
     skipped: int
     decoded: int  # slices, before any was refused or left out
 
@@ -120,8 +122,10 @@ def read_source(
     labels = inputs.config.labels
     listing = sources.list_source(local, layout=labels.layout, column=labels.column, scratch=out.scratch / "unpacked")
     files = _described(listing, inputs, findings)
+    regions = read_regions(local)
     units = find_units(
         files,
+        regions=regions,
         slices_of=read_slice_index(local),
         attribute=labels.dicom_attribute or None,
         findings=findings,
@@ -149,6 +153,7 @@ def read_source(
         near=near,
         files=len(files) - len(masks),
         masks=len(masks),
+        drawn=len(regions),
         skipped=listing.skipped,
         decoded=decoded,
     )
@@ -283,6 +288,7 @@ def _record_of(found: _Found, manifest: pd.DataFrame, inputs: IngestInputs, find
     return IngestRecord(
         files_found=found.files,
         masks_found=found.masks,
+        masks_drawn=found.drawn,
         files_skipped=found.skipped,
         slices_read=found.decoded,
         slices_used=len(manifest),

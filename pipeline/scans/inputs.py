@@ -46,6 +46,7 @@ class IngestRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     files_found: int  # images and volumes; a file that is a mask is counted apart
     masks_found: int
+    masks_drawn: int = 0  # files with regions drawn in regions.csv
     files_skipped: int  # hidden files and sidecars such as tables and notes
     slices_read: int  # decoded slices, before any was refused or left out
     slices_used: int  # rows of the manifest

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import torch
+from phantom_heads import bank
+
+from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
+from pipeline.compute import PLAIN
+from pipeline.synthesis.lesions import edge_width, soften
+from pipeline.synthesis.networks.painter import PainterNetworkConfig, build
+from pipeline.synthesis.painting import EXAMPLES, PLACES, brims, lesson, paint_set, painted_region
+
+SIDE = 32
+
+
+def painter():
+    torch.manual_seed(0)
+    return build(PainterNetworkConfig(image_size=SIDE, width=8, max_width=16, latent_dim=8))[0].eval()
+
+
+def known(images):
+    """Bytes of each slice, for membership."""
+    return {np.float32(image).tobytes() for image in images}
+
+
+@pytest.mark.parametrize("diagnosis", DIAGNOSES)
+def test_a_painter_restores_its_own_diagnosis_and_paints_on_the_other(diagnosis):
+    learned, heads = lesson(bank(SIDE), diagnosis, seed=1), bank(SIDE)
+    own, other = (heads.tumour, heads.no_tumour) if diagnosis == TUMOUR else (heads.no_tumour, heads.tumour)
+    for source, slices in ((learned.pairs, own), (learned.canvases, other)):
+        images, masks = source(torch.Generator().manual_seed(3), 24)
+        assert known(images.numpy()) <= known(slices)
+        assert images.shape == masks.shape == (24, 1, SIDE, SIDE)
+        assert masks.flatten(1).max(1).values.eq(1).all()  # none is empty
+        assert masks.min() == 0
+    again = [source(torch.Generator().manual_seed(3), 24) for source in (learned.canvases, learned.canvases)]
+    assert all(torch.equal(*one) for one in zip(*again, strict=True))
+    images, masks = learned.examples
+    assert len(images) == len(masks) == EXAMPLES
+    assert known(images.numpy()) <= known(other)
+
+
+def test_a_slice_without_a_mask_of_its_own_has_several_places():
+    source = lesson(bank(SIDE), TUMOUR, seed=1).canvases
+    images, masks = source(torch.Generator().manual_seed(0), 400)
+    places = {}
+    for image, mask in zip(images.numpy(), masks.numpy(), strict=True):
+        places.setdefault(image.tobytes(), set()).add(mask.tobytes())
+    assert max(len(of) for of in places.values()) == PLACES
+
+
+def test_what_is_painted_over_holds_the_whole_lesion():
+    heads = bank(SIDE)
+    assert (brims(heads) & heads.masks).sum() == heads.masks.sum()
+    assert brims(heads).sum() > heads.masks.sum()
+
+
+@pytest.mark.parametrize("diagnosis", DIAGNOSES)
+def test_a_painted_set_says_what_each_slice_was_made_of(diagnosis):
+    heads, n = bank(SIDE), 20
+    made = paint_set(heads, painter(), diagnosis=diagnosis, n=n, seed=5, compute=PLAIN)
+    canvases, rows = (
+        (heads.no_tumour, heads.no_tumour_rows) if diagnosis == TUMOUR else (heads.tumour, heads.tumour_rows)
+    )
+    place = {int(row): i for i, row in enumerate(rows)}
+    for image, mask, source, region in zip(
+        made.images, made.masks, made.source_rows, painted_region(made.masks), strict=True
+    ):
+        canvas = canvases[place[int(source)]]
+        assert np.array_equal(image[0][~region], canvas[0][~region])  # bit for bit
+        assert not np.allclose(image[0][mask], canvas[0][mask])
+        assert np.array_equal(region, soften(mask, edge_width(SIDE)) > 0)
+    assert len(set(made.source_rows.tolist())) == min(n, len(canvases))  # none twice before all came
+    if diagnosis == TUMOUR:
+        assert set(made.lesion_rows.tolist()) <= set(heads.tumour_rows.tolist())
+    else:
+        assert (made.lesion_rows == -1).all()
+
+
+def test_a_slice_of_a_set_follows_from_its_seed_and_other_seeds_make_others():
+    one, same, other = (
+        paint_set(bank(SIDE), painter(), diagnosis=TUMOUR, n=4, seed=seed, compute=PLAIN) for seed in (5, 5, 6)
+    )
+    assert np.array_equal(one.images, same.images)
+    assert not np.array_equal(one.images, other.images)
+    assert len(set(one.seeds.tolist())) == 4
+
+
+def test_no_painter_paints_another_diagnosis():
+    with pytest.raises(ValueError, match="'stroke'"):
+        paint_set(bank(SIDE), painter(), diagnosis="stroke", n=1, seed=0, compute=PLAIN)
+    assert {NO_TUMOUR, TUMOUR} == set(DIAGNOSES)
