@@ -34,16 +34,9 @@ from data_contracts.results import (
     TrainingRecord,
 )
 from reports.numbers import decimal, percent, percent_interval, points, points_interval
-from reports.wording import (
-    alarm_possible,
-    arm_name,
-    diagnosis_name,
-    dose_name,
-    ended_at_alarm,
-    n_compared,
-    reference_name,
-    slices_of,
-)
+from reports.wording.further import dose_name
+from reports.wording.names import arm_name, diagnosis_name, reference_name, slices_of
+from reports.wording.watch import alarm_possible, ended_at_alarm, n_compared
 
 # matplotlib knows no CSS variables: it draws in these stand-ins, and `_svg` puts the variables in their place.
 INK, MUTED, LINE, ACCENT, BAND, CARD = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"

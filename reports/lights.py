@@ -18,15 +18,11 @@ from data_contracts.results import (
     TrainingRecord,
 )
 from reports.numbers import count, decimal, percent, plain_interval, points, points_interval, slices, units
-from reports.wording import (
-    beyond_limits,
-    controls_count,
-    doubt,
-    external_units,
-    primary_fidelity,
-    slices_of,
-    unsure_count,
-)
+from reports.wording.controls import controls_count, unsure_count
+from reports.wording.diversity import beyond_limits, primary_fidelity
+from reports.wording.further import external_units
+from reports.wording.names import slices_of
+from reports.wording.watch import doubt
 
 Level = Literal["good", "caution", "problem", "unknown"]
 

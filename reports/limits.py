@@ -2,7 +2,7 @@
 
 from data_contracts.results import DataFlow, RunSummary
 from reports.numbers import count, units
-from reports.wording import smallest_difference
+from reports.wording.verdict import smallest_difference
 
 
 def limits(summary: RunSummary) -> tuple[str, ...]:

@@ -87,3 +87,19 @@ def slices(n: float) -> str:
 def units(n: int, *, known: bool) -> str:
     """Split units by their right name: subjects where the source names them, image groups where it does not."""
     return count(n, "subject", "subjects") if known else count(n, "image group", "image groups")
+
+
+def images(n: int) -> str:
+    """`1 image`, `118,000 images`."""
+    return count(n, "image", "images")
+
+
+def was(n: int) -> str:
+    """The verb that agrees with n."""
+    return "was" if n == 1 else "were"
+
+
+def digits_apart(value: float, limit: float, fewest: int = 0) -> int:
+    """As few decimals, from `fewest` on, as tell a value from its limit, three more at most; `fewest` if none does."""
+    tried = range(fewest, fewest + 4)
+    return next((digits for digits in tried if decimal(value, digits) != decimal(limit, digits)), fewest)

@@ -53,7 +53,7 @@ def render(*, summary: RunSummary, run_root: Path) -> str:
         lights=lights.lights(summary),
         limits=limits.limits(summary),
         light_rules=lights.rules(),
-        primary=wording.primary_fidelity(summary.fidelity),
+        primary=wording.diversity.primary_fidelity(summary.fidelity),
         shown=embed(pictures=first_fold(summary.pictures), run_root=run_root),
         first_fold=first_fold,
         several_folds=summary.data.folds_evaluated * summary.data.repeats > 1,
@@ -97,7 +97,7 @@ def embed(*, pictures: Sequence[Picture], run_root: Path) -> tuple[Shown, ...]:
             missing = "its file is not a PNG picture"
         if missing:  # a film that cannot be stopped is not shown
             source, problem, still = "", f"of the still in its place {missing}", ""
-        shown.append(Shown(picture, wording.picture_text(picture), source, problem, still))
+        shown.append(Shown(picture, wording.pictures.picture_text(picture), source, problem, still))
     return tuple(shown)
 
 

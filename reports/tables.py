@@ -37,24 +37,13 @@ from reports.numbers import (
     slices,
     units,
 )
-from reports.wording import (
-    CONTROL_NAMES,
-    CONTROL_SEES,
-    PerThousand,
-    alarm_possible,
-    arm_name,
-    collapsed_side,
-    control_null,
-    control_result,
-    control_value,
-    diagnosis_name,
-    looks,
-    metric_name,
-    reason_values,
-    references,
-    rule_name,
-    secondary_difference,
-)
+from reports.wording.controls import CONTROL_NAMES, CONTROL_SEES, control_null, control_result, control_value
+from reports.wording.data import rule_name
+from reports.wording.diversity import collapsed_side, reason_values, references
+from reports.wording.further import metric_name, secondary_difference
+from reports.wording.names import arm_name, diagnosis_name
+from reports.wording.verdict import PerThousand
+from reports.wording.watch import alarm_possible, looks
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ from data_contracts.results import (
     TrainingRecord,
     Watched,
 )
+from data_contracts.splits import Fold
 from flows import summary as summaries
 from pipeline.run_dir import RunDir, write_record, write_table
 from pipeline.synthesis import collapse, health, model_dir, recipes
@@ -166,30 +167,30 @@ LESS_VARIED = collapse_verdict(
     ],
 )
 def test_headline_says_the_verdict(verdict: str, sentence: str) -> None:
-    assert wording.headline(summary(verdict, OPEN, OPEN)) == sentence
+    assert wording.verdict.headline(summary(verdict, OPEN, OPEN)) == sentence
 
 
 def test_headline_names_the_duplicates_where_they_are_the_doubt() -> None:
-    assert wording.headline(summary("insufficient_evidence", UP, OPEN)) == (
+    assert wording.verdict.headline(summary("insufficient_evidence", UP, OPEN)) == (
         "Not shown to help: accuracy rose, but perhaps no more than with repeated copies of the real slices."
     )
 
 
 def test_advice_follows_the_verdict_and_the_duplicates() -> None:
-    assert "worth adding" in wording.advice(summary("gain", UP, UP))
-    assert "repeated copies of the real slices may do as well" in wording.advice(summary("gain", UP, OPEN))
-    assert wording.advice(summary("harm")) == "Do not add this synthetic set to training."
-    assert wording.advice(summary("equivalent")).startswith("There is no reason")
-    assert wording.advice(summary("insufficient_evidence")).startswith("Do not rely on")
+    assert "worth adding" in wording.verdict.advice(summary("gain", UP, UP))
+    assert "repeated copies of the real slices may do as well" in wording.verdict.advice(summary("gain", UP, OPEN))
+    assert wording.verdict.advice(summary("harm")) == "Do not add this synthetic set to training."
+    assert wording.verdict.advice(summary("equivalent")).startswith("There is no reason")
+    assert wording.verdict.advice(summary("insufficient_evidence")).startswith("Do not rely on")
 
 
 def test_difference_sentence_has_unit_interval_n_and_runs() -> None:
-    assert plain(wording.difference_sentence(DOWN, known=True)) == (
+    assert plain(wording.verdict.difference_sentence(DOWN, known=True)) == (
         "Real + classic + synthetic against real + classic augmentation: -2.1 percentage points of balanced accuracy "
         "(95 % interval -3.8 to -0.4), on 833 slices of 56 subjects kept for testing, 3 training runs an arm."
     )
     one = difference(0.0, -0.01, 0.01, n_subjects=1, n_slices=1, n_seeds=1)
-    assert plain(wording.difference_sentence(one, known=False)).endswith(
+    assert plain(wording.verdict.difference_sentence(one, known=False)).endswith(
         "0.0 percentage points of balanced accuracy (95 % interval -1.0 to +1.0), on 1 slice of 1 image group kept for "
         "testing, 1 training run an arm."
     )
@@ -210,17 +211,17 @@ def test_difference_sentence_has_unit_interval_n_and_runs() -> None:
     ],
 )
 def test_interval_reading_says_where_the_interval_lies(low: float, high: float, said: str) -> None:
-    assert said in wording.interval_reading(difference((low + high) / 2, low, high))
+    assert said in wording.verdict.interval_reading(difference((low + high) / 2, low, high))
 
 
 def test_smallest_difference_is_in_percentage_points() -> None:
-    assert wording.smallest_difference(UP) == (
+    assert wording.verdict.smallest_difference(UP) == (
         "The smallest true difference to real + classic augmentation this study could have seen is 5.1 percentage "
         "points (found in 80 % of repetitions). A gain needs a second difference as well, to duplicates, so it takes "
         "more to find."
     )
     blind = UP.model_copy(update={"minimum_detectable_effect": 1.18})  # no two accuracies lie so far apart
-    assert plain(wording.smallest_difference(blind)).startswith(
+    assert plain(wording.verdict.smallest_difference(blind)).startswith(
         "No true difference to real + classic augmentation, how"
     )
     table = tables.differences_table((UP, blind), known=True)
@@ -231,14 +232,16 @@ def test_smallest_difference_is_in_percentage_points() -> None:
     ("compared", "said"), [(UP, "did better than"), (DOWN, "did worse than"), (OPEN, "are not shown to do better than")]
 )
 def test_duplicates_sentence_has_a_direction(compared: Difference, said: str) -> None:
-    assert f"Synthetic slices {said} as many repeated copies of real slices" in wording.duplicates_sentence(compared)
+    assert f"Synthetic slices {said} as many repeated copies of real slices" in wording.verdict.duplicates_sentence(
+        compared
+    )
 
 
 # --- per 1,000 ---
 
 
 def test_errors_per_thousand_count_down_when_sensitivity_rises() -> None:
-    missed, alarms = wording.per_thousand(
+    missed, alarms = wording.verdict.per_thousand(
         (arm("real+classic", 0.842, 0.9), arm("real+classic+synthetic", 0.858, 0.897))
     )
     assert (missed.event, missed.among) == ("Missed tumours", "per 1,000 scans with a tumour")
@@ -253,39 +256,41 @@ def test_errors_per_thousand_count_down_when_sensitivity_rises() -> None:
 
 def test_errors_per_thousand_without_change_and_without_an_arm() -> None:
     same = (arm("real+classic", 0.8, 0.9), arm("real+classic+synthetic", 0.8, 0.9))
-    assert [row.change for row in wording.per_thousand(same)] == ["no change", "no change"]
-    assert wording.per_thousand(same[:1]) == ()
+    assert [row.change for row in wording.verdict.per_thousand(same)] == ["no change", "no change"]
+    assert wording.verdict.per_thousand(same[:1]) == ()
 
 
 def test_note_on_errors_says_their_n_and_how_far_to_trust_them() -> None:
-    assert plain(wording.per_thousand_note(summary("gain"))) == (
+    assert plain(wording.verdict.per_thousand_note(summary("gain"))) == (
         "Each scan read as one slice; expected from 833 slices of 56 subjects, 95 % interval in brackets. "
         "The changes are best estimates; the interval of the gain says how sure they are."
     )
-    assert wording.per_thousand_note(summary("insufficient_evidence")).endswith("The changes may be chance alone.")
+    assert wording.verdict.per_thousand_note(summary("insufficient_evidence")).endswith(
+        "The changes may be chance alone."
+    )
 
 
 # --- data ---
 
 
 def test_data_sentences() -> None:
-    assert plain(wording.data_sentence(data())) == "1,786 files found; 1,722 slices of 109 subjects used."
-    assert wording.kept_out_sentence(data()) == "Nothing was kept out."
+    assert plain(wording.data.data_sentence(data())) == "1,786 files found; 1,722 slices of 109 subjects used."
+    assert wording.data.kept_out_sentence(data()) == "Nothing was kept out."
     rules = (
         RuleCount(outcome="quarantined", rule="unreadable", count=1, example=""),
         RuleCount(outcome="left_out", rule="tumour_too_small", count=1061, example=""),
     )
-    assert plain(wording.kept_out_sentence(data(out=rules))) == (
+    assert plain(wording.data.kept_out_sentence(data(out=rules))) == (
         "Kept out: 1 file or slice quarantined as unusable, 1,061 sound but outside what the study asks for."
     )
-    assert wording.rule_name("tumour_too_small") == "tumour too small"
+    assert wording.data.rule_name("tumour_too_small") == "tumour too small"
 
 
 def test_review_and_labels_are_said() -> None:
-    assert "No slice is used" in wording.review_sentence(data())
+    assert "No slice is used" in wording.data.review_sentence(data())
     rules = tuple(RuleCount(outcome="review", rule=rule, count=2, example="") for rule in ("frame", "text"))
-    assert plain(wording.review_sentence(data(review=rules))).startswith("4 scans or slices are used although")
-    said = wording.label_sentence(data(label_rules=("folder", "mask")))
+    assert plain(wording.data.review_sentence(data(review=rules))).startswith("4 scans or slices are used although")
+    said = wording.data.label_sentence(data(label_rules=("folder", "mask")))
     assert said == "Diagnosis from the class folder and from the mask beside the image."
 
 
@@ -299,15 +304,15 @@ def test_review_and_labels_are_said() -> None:
     ],
 )
 def test_a_shortcut_is_read_with_its_numbers(what: str, suspected: bool, said: str) -> None:
-    text = plain(wording.shortcut_reading(shortcut(what=what, suspected=suspected)))
+    text = plain(wording.data.shortcut_reading(shortcut(what=what, suspected=suspected)))
     assert said in text
     assert "73 % balanced accuracy on 67 slices held out, 95 % interval 65 % to 81 %" in text
     assert "shuffled diagnoses reach 60 %, guessing 50 %" in text
 
 
 def test_duplicates_found_counts_both_kinds() -> None:
-    assert wording.duplicates_found(data()) == "No duplicate slices were found."
-    text = plain(wording.duplicates_found(data(exact_duplicates=1, near_duplicate_pairs=72)))
+    assert wording.data.duplicates_found(data()) == "No duplicate slices were found."
+    text = plain(wording.data.duplicates_found(data(exact_duplicates=1, near_duplicate_pairs=72)))
     assert text.startswith("1 exact duplicate and 72 pairs of near-duplicates were found;")
 
 
@@ -315,7 +320,7 @@ def test_duplicates_found_counts_both_kinds() -> None:
 
 
 def test_diversity_reading_sets_synthetic_beside_held_out_real() -> None:
-    text = plain(wording.diversity_reading(fidelity(0.53, 0.42)))
+    text = plain(wording.diversity.diversity_reading(fidelity(0.53, 0.42)))
     assert text.startswith(
         "Synthetic tumour slices cover 42 % of the real training slices; held-out real slices cover 40 %. "
         "53 % of the real training slices lie within reach of the synthetic ones (held-out real: 60 %)."
@@ -325,25 +330,28 @@ def test_diversity_reading_sets_synthetic_beside_held_out_real() -> None:
 
 
 def test_copies_reading_counts_refusals_and_agrees_in_number() -> None:
-    assert plain(wording.copies_reading(memorisation())) == (
+    assert plain(wording.copies.copies_reading(memorisation())) == (
         "Of 400 generated no-tumour slices, 4 (1.0 %) were too near to a training slice and 1 was broken; all of these "
         "were refused and 395 were kept. The same rule would call 1.0 % of 250 held-out real slices near-copies. The "
         "median synthetic slice lies farther from a training slice than a held-out real one does (relative distance "
         "0.090 and 0.080; 0 is a copy, 1 is no nearer to one patient than to the next)."
     )
-    assert wording.copies_reading(memorisation(n_near_copies=0, n_generated=0)) == "No no-tumour slices were generated."
-    assert "lies nearer to a training slice than" in wording.copies_reading(memorisation(median=0.05))
-    assert "lies just as far from a training slice as" in wording.copies_reading(memorisation(median=0.08))
+    assert (
+        wording.copies.copies_reading(memorisation(n_near_copies=0, n_generated=0))
+        == "No no-tumour slices were generated."
+    )
+    assert "lies nearer to a training slice than" in wording.copies.copies_reading(memorisation(median=0.05))
+    assert "lies just as far from a training slice as" in wording.copies.copies_reading(memorisation(median=0.08))
 
 
 def test_training_reading_judges_the_end_not_the_start() -> None:
     calm, won = training([0.99] * 18 + [0.6] * 2), training([0.5] * 18 + [0.97] * 2)
-    assert plain(wording.training_reading(calm, known=True)) == (
+    assert plain(wording.training.training_reading(calm, known=True)) == (
         "Learned from 1 slice of 1 subject, shown 2,000 images; 10 weights in the generator, 20 in the discriminator. "
         "At the end the discriminator told real from synthetic in 60 % of images (50 % is a draw)."
     )
-    assert "had all but won" in wording.training_reading(won, known=True)
-    assert wording.training_reading(training([]), known=True).endswith("No curve was recorded.")
+    assert "had all but won" in wording.training.training_reading(won, known=True)
+    assert wording.training.training_reading(training([]), known=True).endswith("No curve was recorded.")
 
 
 @pytest.mark.parametrize(
@@ -364,7 +372,7 @@ def test_training_reading_judges_the_end_not_the_start() -> None:
 )
 def test_picture_text_says_what_is_seen(kind: str, origin: str, n: int, text: str) -> None:
     fields = {"kind": kind, "origin": origin, "n": n, "fold": 2, "diagnosis": "no_tumour", "path": "a.png"}
-    assert plain(wording.picture_text(Picture.model_validate(fields))).startswith(text)
+    assert plain(wording.pictures.picture_text(Picture.model_validate(fields))).startswith(text)
 
 
 # --- the references, collapse, traces of copies, the discriminator ---
@@ -372,13 +380,13 @@ def test_picture_text_says_what_is_seen(kind: str, origin: str, n: int, text: st
 
 def test_diversity_in_other_words_stands_beside_its_references() -> None:
     scores = fidelity()
-    assert plain(wording.variety_reading(scores)) == (
+    assert plain(wording.diversity.variety_reading(scores)) == (
         "Synthetic tumour slices are as varied as 42.0 different slices of 300 (held-out real: 88.1; a few repeated: "
         "3.0; noise: 290.2). 1.2 % of them all but repeat another (held-out real: 0.5 %): the generator may know about "
         "4,012 different slices (birthday estimate)."
     )
     alone = fidelity(synthetic=set_scores(support=None, duplicate_share=0.0))
-    assert wording.variety_reading(alone).endswith(
+    assert wording.diversity.variety_reading(alone).endswith(
         "No two of them are all but alike, so how many different ones the generator may know cannot be told from 300."
     )
 
@@ -392,26 +400,26 @@ def test_diversity_in_other_words_stands_beside_its_references() -> None:
     ],
 )
 def test_a_frechet_distance_has_its_n(n: int, said: str) -> None:
-    text = plain(wording.frechet_reading(fidelity(n=n)))
+    text = plain(wording.diversity.frechet_reading(fidelity(n=n)))
     assert text == (
         f"Frechet distance 12.3 at n = {n:,} (held-out real: 4.50; a few repeated: 61.2; noise: 312): {said}"
     )
 
 
 def test_the_collapse_verdict_gives_value_limit_and_real_of_what_is_beyond() -> None:
-    assert plain(wording.collapse_reading(fidelity(collapse=LOST))) == (
+    assert plain(wording.diversity.collapse_reading(fidelity(collapse=LOST))) == (
         "Mode collapse, the generator of tumour slices repeats itself: coverage 12 % (collapse: below 31 %; real "
         "slices: 40 %); as varied as 14 different slices of 300 (collapse: below 30; real slices: 88); 30.0 % all but "
         "repeat another (collapse: above 6.0 %; real slices: 0.5 %)."
     )
-    assert wording.collapse_reading(fidelity()) == "No mode collapse of tumour slices was found."
-    less = plain(wording.collapse_reading(fidelity(collapse=LESS_VARIED)))
+    assert wording.diversity.collapse_reading(fidelity()) == "No mode collapse of tumour slices was found."
+    less = plain(wording.diversity.collapse_reading(fidelity(collapse=LESS_VARIED)))
     assert less.startswith("No mode collapse of tumour slices was found, but less variety than in real ones:")
     assert "0.329 (collapse: below 0.331; real slices: 0.440)" in less  # never reads as its limit
-    together = wording.collapse_reading(fidelity(collapse=collapse_verdict(lost=True)))
+    together = wording.diversity.collapse_reading(fidelity(collapse=collapse_verdict(lost=True)))
     assert together.endswith("its measures together, none of them beyond its limit alone.")
-    assert "would not show" in wording.collapse_basis(fidelity())
-    assert plain(wording.collapse_basis(fidelity(collapse=LOST))) == (
+    assert "would not show" in wording.diversity.collapse_basis(fidelity())
+    assert plain(wording.diversity.collapse_basis(fidelity(collapse=LOST))) == (
         "Limits from 200 draws of 300 real slices, whole ones and ones with modes taken away."
     )
 
@@ -419,8 +427,8 @@ def test_the_collapse_verdict_gives_value_limit_and_real_of_what_is_beyond() -> 
 def test_every_measure_of_a_collapse_has_a_phrase_a_column_and_its_side() -> None:
     measures = get_args(CollapseReason.model_fields["measure"].annotation)
     reasons = [collapse_reason(name, 0.1, 0.2, 0.3, beyond=True) for name in measures]
-    assert len({wording.collapse_phrase(one, 300) for one in reasons}) == len(measures)
-    assert {one.measure for one in reasons if wording.collapsed_side(one) == "above"} == {"duplicate_share"}
+    assert len({wording.diversity.collapse_phrase(one, 300) for one in reasons}) == len(measures)
+    assert {one.measure for one in reasons if wording.diversity.collapsed_side(one) == "above"} == {"duplicate_share"}
     assert set(tables.MEASURE_COLUMNS) == set(measures)
 
 
@@ -451,29 +459,29 @@ def test_tables_of_diversity_have_a_row_for_each_reference_and_a_column_for_the_
 
 def test_the_primary_feature_space_is_used_or_else_the_first() -> None:
     a, b = fidelity(extractor="classifier"), fidelity()
-    assert wording.primary_fidelity((a, b)) == (b,)
-    assert wording.primary_fidelity((a, a.model_copy(update={"extractor": "texture"}))) == (a,)
-    assert wording.primary_fidelity(()) == ()
+    assert wording.diversity.primary_fidelity((a, b)) == (b,)
+    assert wording.diversity.primary_fidelity((a, a.model_copy(update={"extractor": "texture"}))) == (a,)
+    assert wording.diversity.primary_fidelity(()) == ()
 
 
 def test_moved_copies_are_told_apart() -> None:
-    assert "2 of the near-copies were found only by shifting" in wording.copies_reading(traced(n_moved_copies=2))
-    assert "1 of the near-copies was found only by shifting" in wording.copies_reading(traced())
-    assert "No near-copy had to be shifted" in wording.copies_reading(traced(n_moved_copies=0))
-    assert "shifted" not in wording.copies_reading(memorisation(n_near_copies=0, n_moved_copies=0))
+    assert "2 of the near-copies were found only by shifting" in wording.copies.copies_reading(traced(n_moved_copies=2))
+    assert "1 of the near-copies was found only by shifting" in wording.copies.copies_reading(traced())
+    assert "No near-copy had to be shifted" in wording.copies.copies_reading(traced(n_moved_copies=0))
+    assert "shifted" not in wording.copies.copies_reading(memorisation(n_near_copies=0, n_moved_copies=0))
 
 
 def test_copies_in_features_and_authenticity_stand_beside_held_out_real() -> None:
-    assert plain(wording.feature_copies_reading(traced())) == (
+    assert plain(wording.copies.feature_copies_reading(traced())) == (
         "In features of random-conv-480: 1.3 % of 400 generated no-tumour slices lie nearer to a training slice than "
         "slices of different subjects almost ever do, more than among 250 held-out real ones (0.9 %). 91 % are "
         "authentic, farther from their nearest training slice than that one is from other subjects, fewer than among "
         "the held-out real ones (94 %); many fewer would speak of copying."
     )
     same = traced(feature_copy_share=0.009, authenticity=None)
-    assert "do, as many as among 250" in plain(wording.feature_copies_reading(same))
-    assert "authentic" not in wording.feature_copies_reading(same)
-    assert wording.feature_copies_reading(memorisation()) == ""
+    assert "do, as many as among 250" in plain(wording.copies.feature_copies_reading(same))
+    assert "authentic" not in wording.copies.feature_copies_reading(same)
+    assert wording.copies.feature_copies_reading(memorisation()) == ""
 
 
 @pytest.mark.parametrize(
@@ -486,11 +494,11 @@ def test_copies_in_features_and_authenticity_stand_beside_held_out_real() -> Non
     ],
 )
 def test_an_attack_could_not_tell_only_where_the_interval_holds_a_half(auc: float, half: float, said: str) -> None:
-    text = plain(wording.membership_reading(traced((auc, half))))
+    text = plain(wording.copies.membership_reading(traced((auc, half))))
     assert text.startswith(said)
     assert "training slices against 250 held-out real ones" in text
     assert ("not ruled out" in text) == ("could not" in said)
-    assert wording.membership_reading(memorisation()) == ""
+    assert wording.copies.membership_reading(memorisation()) == ""
 
 
 def test_the_table_of_traces_is_there_only_where_something_was_measured() -> None:
@@ -504,13 +512,13 @@ def test_the_table_of_traces_is_there_only_where_something_was_measured() -> Non
 
 
 def test_the_discriminator_is_told_with_both_its_sides() -> None:
-    assert plain(wording.discriminator_reading(discriminator())) == (
+    assert plain(wording.training.discriminator_reading(discriminator())) == (
         "At the moment that is kept the discriminator was right on 71 % of slices (error rate 29 %; 50 % is a draw): "
         "it called 80 % of 96 synthetic tumour slices synthetic (sensitivity) and 62 % of 31 real slices held out from "
         "its training real (specificity). Its threshold is the middle between its mean answers to training slices and "
         "to these synthetic ones."
     )
-    assert "which it may know by heart" in wording.discriminator_reading(discriminator(on="training"))
+    assert "which it may know by heart" in wording.training.discriminator_reading(discriminator(on="training"))
     row = tables.discriminators_table((discriminator(),)).rows[0]
     assert [plain(cell) for cell in row[2:]] == ["31 held out from it", "96", "29.0 %", "71.0 %", "80.0 %", "62.0 %"]
 
@@ -524,18 +532,18 @@ BOTH_ILL = {"controls": (permuted(0.71, passed=False), collapsed_generator(0.03,
 def test_a_control_that_did_not_come_out_null_takes_the_place_of_the_verdict() -> None:
     for verdict in ("gain", "equivalent", "harm", "insufficient_evidence"):
         ill = summary(verdict, UP, UP, **ILL)
-        assert wording.headline(ill).startswith("This study is not to be believed")
-        assert wording.verdict_name(ill).endswith(", not to be believed")
-        assert plain(wording.advice(ill)) == (
+        assert wording.verdict.headline(ill).startswith("This study is not to be believed")
+        assert wording.verdict.verdict_name(ill).endswith(", not to be believed")
+        assert plain(wording.verdict.advice(ill)) == (
             "The figures of this study are not to be believed, because a classifier that learned diagnoses dealt anew "
             "at random did not do as guessing does: its balanced accuracy is 71.0 % (66.0 to 76.0), where 50 % is "
             "guessing. Neither the verdict nor any accuracy on this page can be relied on."
         )
-        assert wording.per_thousand_note(ill).endswith("These counts are not to be believed either.")
+        assert wording.verdict.per_thousand_note(ill).endswith("These counts are not to be believed either.")
         light = lights.utility_light(ill)
         assert (light.level, light.word) == ("problem", "Not to be believed")
         assert plain(light.why).startswith("1 of 2 controls did not come out null. +2.1 points")
-    assert plain(wording.disbelief(summary("gain", **BOTH_ILL))).endswith(
+    assert plain(wording.controls.disbelief(summary("gain", **BOTH_ILL))).endswith(
         "and because three synthetic slices of each diagnosis, repeated, came out as a gain, although they show next "
         "to nothing new: +3.0 points (+1.5 to +4.5) against real + classic augmentation."
     )
@@ -544,20 +552,20 @@ def test_a_control_that_did_not_come_out_null_takes_the_place_of_the_verdict() -
 def test_controls_that_came_out_null_change_nothing_and_prove_little() -> None:
     for n, controls in ((1, (permuted(),)), (2, (permuted(), collapsed_generator()))):
         well = summary("gain", controls=controls)
-        assert wording.disbelief(well) == wording.controls_count(well) == ""
-        assert wording.headline(well) == wording.headline(summary("gain"))
-        assert wording.verdict_name(well) == "Gain"
+        assert wording.controls.disbelief(well) == wording.controls.controls_count(well) == ""
+        assert wording.verdict.headline(well) == wording.verdict.headline(summary("gain"))
+        assert wording.verdict.verdict_name(well) == "Gain"
         assert lights.utility_light(well) == lights.utility_light(summary("gain"))
-        assert ("The control that" if n == 1 else "The 2 controls that") in wording.controls_reading(well)
-        assert wording.controls_reading(well).endswith("a fault smaller than the intervals would not show.")
+        assert ("The control that" if n == 1 else "The 2 controls that") in wording.controls.controls_reading(well)
+        assert wording.controls.controls_reading(well).endswith("a fault smaller than the intervals would not show.")
 
 
 def test_a_control_that_could_not_tell_is_told_and_changes_no_verdict() -> None:
     unsure = summary("gain", controls=(permuted(passed=None), collapsed_generator()))
-    assert wording.disbelief(unsure) == wording.controls_count(unsure) == ""
-    assert wording.verdict_name(unsure) == "Gain"
-    assert wording.controls_level(unsure) == "caution"
-    assert plain(wording.controls_reading(unsure)) == (
+    assert wording.controls.disbelief(unsure) == wording.controls.controls_count(unsure) == ""
+    assert wording.verdict.verdict_name(unsure) == "Gain"
+    assert wording.controls.controls_level(unsure) == "caution"
+    assert plain(wording.controls.controls_reading(unsure)) == (
         "1 of 2 controls could not tell. Too few groups of a diagnosis were tested, or the interval is wider than ±10 "
         "points: it shows neither that the method is sound nor that it is not. 1 came out null."
     )
@@ -565,8 +573,8 @@ def test_a_control_that_could_not_tell_is_told_and_changes_no_verdict() -> None:
     assert (light.level, light.word) == (sure.level, sure.word) == ("good", "Helped")
     assert plain(light.why) == plain(sure.why) + " 1 of 2 controls could not tell."
     both = summary("gain", controls=(permuted(0.71, passed=False), collapsed_generator(passed=None)))
-    assert wording.controls_level(both) == "problem"
-    assert plain(wording.controls_reading(both)).endswith("is guessing. 1 of 2 controls could not tell.")
+    assert wording.controls.controls_level(both) == "problem"
+    assert plain(wording.controls.controls_reading(both)).endswith("is guessing. 1 of 2 controls could not tell.")
 
 
 @pytest.mark.parametrize(
@@ -584,17 +592,17 @@ def test_the_edge_of_normalised_images_is_a_control_and_the_files_are_not(
     files = shortcut(what="file_facts", suspected=True)
     edge = shortcut(what="border", suspected=suspected, balanced_accuracy=found)
     ours = summary("gain", controls=(permuted(),), shortcuts=(files, edge))
-    assert [control.control for control in wording.all_controls(ours)] == ["permuted_diagnoses", "border"]
-    assert wording.controls_level(ours) == level
-    assert bool(wording.failed_controls(ours)) == suspected
-    assert ("corners and border of the normalised images alone give" in wording.disbelief(ours)) == suspected
-    assert wording.verdict_name(ours).endswith("not to be believed") == suspected
+    assert [control.control for control in wording.controls.all_controls(ours)] == ["permuted_diagnoses", "border"]
+    assert wording.controls.controls_level(ours) == level
+    assert bool(wording.controls.failed_controls(ours)) == suspected
+    assert ("corners and border of the normalised images alone give" in wording.controls.disbelief(ours)) == suspected
+    assert wording.verdict.verdict_name(ours).endswith("not to be believed") == suspected
 
 
 def test_the_table_of_controls_says_passed_or_not_and_what_each_can_see() -> None:
     edge = shortcut(balanced_accuracy=estimate(0.52, 0.11))
     found = summary("gain", controls=(permuted(0.71, passed=False), collapsed_generator()), shortcuts=(edge,))
-    table = tables.controls_table(wording.all_controls(found))
+    table = tables.controls_table(wording.controls.all_controls(found))
     rows = [[plain(cell) for cell in row[1:4]] for row in table.rows]
     assert rows == [
         ["71.0 % (66.0 to 76.0)", "50 %, as by guessing", "NOT passed"],
@@ -607,36 +615,36 @@ def test_the_table_of_controls_says_passed_or_not_and_what_each_can_see() -> Non
 
 
 def test_statistics_say_that_they_do_not_decide_and_whether_they_agree() -> None:
-    text = plain(wording.statistics_reading(statistics(), UP))
+    text = plain(wording.further.statistics_reading(statistics(), UP))
     assert text == (
         "Nothing here decides; the verdict follows from the two differences above alone. Asked in other ways: sign "
         "flips of whole groups p = 0.013, a corrected t-test over folds and runs p = 0.041; in line with the interval."
     )
-    assert "not all in line" in wording.statistics_reading(statistics(), OPEN)
-    assert "not all in line" in wording.statistics_reading(statistics(nadeau_bengio_p=0.2), UP)
-    one = plain(wording.statistics_reading(statistics(nadeau_bengio_p=None, sign_flip_p=0.0002), DOWN))
+    assert "not all in line" in wording.further.statistics_reading(statistics(), OPEN)
+    assert "not all in line" in wording.further.statistics_reading(statistics(nadeau_bengio_p=0.2), UP)
+    one = plain(wording.further.statistics_reading(statistics(nadeau_bengio_p=None, sign_flip_p=0.0002), DOWN))
     assert one.endswith("sign flips of whole groups p < 0.001; in line with the interval.")
     assert "t-test" not in one
 
 
 def test_belief_is_in_per_cent_and_beyond_the_margin() -> None:
-    assert plain(wording.belief_reading(statistics(), UP)) == (
+    assert plain(wording.further.belief_reading(statistics(), UP)) == (
         "Given these runs, a true gain of more than 2.0 points has 60 % of the belief, no difference that matters "
         "38 %, a loss of more than 2.0 points 2 % (correlated Bayesian t-test)."
     )
-    assert wording.belief_reading(statistics(belief=None), UP) == ""
+    assert wording.further.belief_reading(statistics(belief=None), UP) == ""
     assert len(tables.statistics_table(statistics(), UP).rows) == 5
     assert len(tables.statistics_table(statistics(belief=None, nadeau_bengio_p=None), UP).rows) == 1
 
 
 def test_secondaries_have_their_direction_and_count_only_after_correction() -> None:
-    assert plain(wording.secondaries_reading(statistics(0.03, 0.02, 0.04))) == (
+    assert plain(wording.further.secondaries_reading(statistics(0.03, 0.02, 0.04))) == (
         "Of 3 further measures, corrected for asking 3 times (Holm), 3 differ: accuracy is better, Brier score is "
         "better, sensitivity at 90 % specificity is worse."
     )
-    assert "1 differs: Brier score is better." in wording.secondaries_reading(statistics(0.3, 0.02, 0.4))
-    assert "not one differs" in wording.secondaries_reading(statistics(0.06))  # p by itself is 0.02
-    assert wording.secondaries_reading(statistics()) == ""
+    assert "1 differs: Brier score is better." in wording.further.secondaries_reading(statistics(0.3, 0.02, 0.4))
+    assert "not one differs" in wording.further.secondaries_reading(statistics(0.06))  # p by itself is 0.02
+    assert wording.further.secondaries_reading(statistics()) == ""
     rows = tables.secondaries_table(statistics(0.03, 0.0003)).rows
     assert [plain(cell) for cell in rows[0]] == ["accuracy", "+1.9 points (+0.9 to +2.9)", "p = 0.010", "p = 0.030"]
     assert plain(rows[1][1]) == "-0.012 (-0.022 to -0.002)"
@@ -655,14 +663,14 @@ def test_further_measures_are_columns_only_where_measured() -> None:
 
 def test_no_dose_is_chosen_by_its_result() -> None:
     near = dose(estimate(0.004), estimate(0.012), estimate(0.021), estimate(0.024))
-    assert plain(wording.dose_reading(near)) == (
+    assert plain(wording.further.dose_reading(near)) == (
         "The dose that decides, 1 synthetic slice a real one, was fixed beforehand. The best estimate is that at 2 "
         "synthetic slices a real one, +2.4 points (+0.4 to +4.4); all intervals overlap, so which dose is best cannot "
         "be told."
     )
     apart = dose(estimate(0.05), estimate(0.01), estimate(0.0))
-    assert "that at 0.25 synthetic slices" in wording.dose_reading(apart)
-    assert wording.dose_reading(apart).endswith("some intervals lie apart, so the dose matters.")
+    assert "that at 0.25 synthetic slices" in wording.further.dose_reading(apart)
+    assert wording.further.dose_reading(apart).endswith("some intervals lie apart, so the dose matters.")
     assert [row[0] for row in tables.dose_table(near).rows] == ["0.25", "0.5", "1 (decides)", "2"]
 
 
@@ -675,10 +683,12 @@ def test_no_dose_is_chosen_by_its_result() -> None:
     ],
 )
 def test_a_learning_curve_is_read_from_its_ends(fewest: float, said: str) -> None:
-    text = plain(wording.learning_reading(learning(estimate(fewest), estimate(0.5), estimate(0.02)), known=True))
+    text = plain(
+        wording.further.learning_reading(learning(estimate(fewest), estimate(0.5), estimate(0.02)), known=True)
+    )
     assert text.endswith(f"with 100 % of those in training (52 subjects a fold) +2.0 points (0.0 to +4.0); {said}.")
     assert "with 25 % of those in training (13 subjects a fold)" in text
-    assert "image groups" in wording.learning_reading(learning(estimate(0.02)), known=False)
+    assert "image groups" in wording.further.learning_reading(learning(estimate(0.02)), known=False)
 
 
 def test_the_learning_table_has_the_arms_that_there_are() -> None:
@@ -699,7 +709,7 @@ def test_the_learning_table_has_the_arms_that_there_are() -> None:
     ],
 )
 def test_an_external_test_bears_out_the_verdict_or_does_not(verdict: str, low: float, high: float, said: str) -> None:
-    text = plain(wording.external_reading(external(low, high), verdict))
+    text = plain(wording.further.external_reading(external(low, high), verdict))
     assert said in text
     assert "40 slices of 40 subjects" in text
     assert "locked until the end and opened once in this run" in text
@@ -709,7 +719,7 @@ def test_an_external_test_bears_out_the_verdict_or_does_not(verdict: str, low: f
 
 def test_tests_for_one_slice_a_subject_are_not_made_of_several() -> None:
     several = external(mcnemar_p=None, delong_p=None, left_out=0)
-    text = wording.external_reading(several, "gain")
+    text = wording.further.external_reading(several, "gain")
     assert text.endswith("hold for one slice a known subject only, and were not made.")
     assert "left out" not in text
 
@@ -718,7 +728,7 @@ def test_tests_for_one_slice_a_subject_are_not_made_of_several() -> None:
 def test_an_external_set_is_counted_by_its_own_unit(development_known: bool) -> None:
     for known, unit in ((True, "40 subjects"), (False, "40 groups whose patients are unknown")):
         found = external(subjects_known=known)
-        assert f"40 slices of {unit}" in plain(wording.external_reading(found, "gain"))
+        assert f"40 slices of {unit}" in plain(wording.further.external_reading(found, "gain"))
         whole = summary("gain", external=found, data=data(subjects_known=development_known))
         assert plain(lights.utility_light(whole).why).endswith(f", {unit}.")
 
@@ -765,18 +775,18 @@ def test_the_diversity_light_names_what_collapsed_and_how_many_more() -> None:
 
 
 def test_the_report_knows_every_rule_and_verdict_of_the_watch() -> None:
-    assert wording.SMALLEST_HELD_OUT == health.SMALLEST_HELD_OUT
+    assert wording.watch.SMALLEST_HELD_OUT == health.SMALLEST_HELD_OUT
     assert set(get_args(AlarmRule)) == set(get_args(collapse.Rule))
     assert set(get_args(Watched)) == set(get_args(collapse.Verdict))
 
 
 def test_watch_reading_counts_looks_and_alarms_or_says_that_none_looked() -> None:
-    assert plain(wording.watch_reading(watched(60))) == "The collapse watch raised no alarm in 60 looks."
-    assert plain(wording.watch_reading(watched(1))) == "The collapse watch raised no alarm in 1 look."
-    assert plain(wording.watch_reading(watched(60, alarm(), alarm()))) == (
+    assert plain(wording.watch.watch_reading(watched(60))) == "The collapse watch raised no alarm in 60 looks."
+    assert plain(wording.watch.watch_reading(watched(1))) == "The collapse watch raised no alarm in 1 look."
+    assert plain(wording.watch.watch_reading(watched(60, alarm(), alarm()))) == (
         "The collapse watch raised 2 alarms in 60 looks: a training at fault several looks in a row."
     )
-    assert wording.watch_reading(training([0.5])) == (
+    assert wording.watch.watch_reading(training([0.5])) == (
         "No collapse watch looked on during this training: whether the generator repeats itself can only be read from "
         "what it made in the end."
     )
@@ -801,9 +811,9 @@ def test_no_alarm_is_said_only_where_one_was_possible(
     ages: tuple[bool | None, ...], confirm: int | None, said: str
 ) -> None:
     record = watched(curve=judged(*ages), confirm=confirm)
-    assert plain(wording.watch_reading(record)) == said
+    assert plain(wording.watch.watch_reading(record)) == said
     possible = "no alarm" in said
-    assert wording.alarm_possible(record) == possible
+    assert wording.watch.alarm_possible(record) == possible
     cell = plain(tables.training_table((record,), known=True).rows[0][-2])
     assert cell.endswith("too early or too seldom for one") != possible
 
@@ -811,18 +821,18 @@ def test_no_alarm_is_said_only_where_one_was_possible(
 def test_the_looks_at_a_copy_are_not_those_at_its_joint_generator() -> None:
     shared = {"confirm": 2, "joint_until": 3000, "images_seen": 5000}
     both = watched(curve=judged(True, True, True, True), joint_ticks=3, **shared)
-    assert plain(wording.watch_reading(both)) == (
+    assert plain(wording.watch.watch_reading(both)) == (
         f"The collapse watch raised no alarm in 4 looks. Of these, 1 was at the copy that is used, {IN_VAIN}"
     )
     neither = both.model_copy(update={"curve": judged(False, False, True, True)})
-    assert plain(wording.watch_reading(neither)) == f"The collapse watch looked 4 times, {IN_VAIN}"
+    assert plain(wording.watch.watch_reading(neither)) == f"The collapse watch looked 4 times, {IN_VAIN}"
     enough = both.model_copy(update={"curve": judged(True, True, True, True, True)})
-    assert plain(wording.watch_reading(enough)) == "The collapse watch raised no alarm in 5 looks."
+    assert plain(wording.watch.watch_reading(enough)) == "The collapse watch raised no alarm in 5 looks."
     ill = (*judged(False, True), look(3000, "alarm", judged=True), *judged(True, start=4))
     alarmed = both.model_copy(update={"curve": ill, "alarms": (alarm(3000, 1000),)})
-    assert plain(wording.watch_reading(alarmed)).endswith(f"Of these, 1 was at the copy that is used, {IN_VAIN}")
+    assert plain(wording.watch.watch_reading(alarmed)).endswith(f"Of these, 1 was at the copy that is used, {IN_VAIN}")
     not_noted = both.model_copy(update={"joint_ticks": None})  # then by the images seen
-    assert wording.watch_reading(not_noted) == wording.watch_reading(both)
+    assert wording.watch.watch_reading(not_noted) == wording.watch.watch_reading(both)
 
 
 def test_no_light_is_better_for_a_watch_without_an_alarm() -> None:
@@ -879,7 +889,7 @@ def test_no_light_is_better_for_a_watch_without_an_alarm() -> None:
     ],
 )
 def test_every_rule_has_its_phrase_with_value_and_limit(broken: AlarmReason, said: str) -> None:
-    assert plain(wording.alarm_phrase(broken)) == said
+    assert plain(wording.watch.alarm_phrase(broken)) == said
 
 
 @pytest.mark.parametrize(
@@ -898,7 +908,7 @@ def test_every_rule_has_its_phrase_with_value_and_limit(broken: AlarmReason, sai
     ],
 )
 def test_a_value_never_reads_as_its_limit(broken: AlarmReason, said: str) -> None:
-    assert said in plain(wording.alarm_phrase(broken))
+    assert said in plain(wording.watch.alarm_phrase(broken))
 
 
 @pytest.mark.parametrize(
@@ -915,29 +925,29 @@ def test_a_value_never_reads_as_its_limit(broken: AlarmReason, said: str) -> Non
 )
 def test_every_alarm_has_its_n(rule: str, said: str) -> None:
     broken = reason(rule, 0.1, 0.2)
-    assert plain(wording.alarm_phrase(broken, n=64, n_held_out=39)).endswith(said)
+    assert plain(wording.watch.alarm_phrase(broken, n=64, n_held_out=39)).endswith(said)
     curve = (look(1000), look(2000, "alarm", n=64), look(3000, attempt=1, n=32))
     record = watched(20, alarm(2000, 1000, broken), curve=curve, n_held_out=39)
-    assert f"{said}. Training went back" in plain(wording.alarm_readings(record)[0])
+    assert f"{said}. Training went back" in plain(wording.watch.alarm_readings(record)[0])
     # its joint training held out others, of which nothing is known here
     of_joint = record.model_copy(update={"joint_until": 2000, "joint_ticks": 2, "images_seen": 3000})
-    assert "39 held out" not in plain(wording.alarm_readings(of_joint)[0])
+    assert "39 held out" not in plain(wording.watch.alarm_readings(of_joint)[0])
     of_copy = of_joint.model_copy(update={"joint_until": 1000, "joint_ticks": 1})
-    assert f"{said}. Training went back" in plain(wording.alarm_readings(of_copy)[0])
+    assert f"{said}. Training went back" in plain(wording.watch.alarm_readings(of_copy)[0])
 
 
 def test_without_held_out_slices_a_discriminator_wins_over_the_generated() -> None:
-    said = plain(wording.alarm_phrase(reason("discriminator_wins", 1.0, 0.97), n=64, n_held_out=0))
+    said = plain(wording.watch.alarm_phrase(reason("discriminator_wins", 1.0, 0.97), n=64, n_held_out=0))
     assert said.endswith("; n = 64 or more)")
 
 
 def test_every_rule_of_the_watch_has_a_phrase() -> None:
-    assert len({wording.alarm_phrase(reason(rule, 0.1, 0.2)) for rule in get_args(AlarmRule)}) == 7
+    assert len({wording.watch.alarm_phrase(reason(rule, 0.1, 0.2)) for rule in get_args(AlarmRule)}) == 7
 
 
 def test_each_alarm_says_when_what_and_what_was_done() -> None:
     back, anew = alarm(), alarm(50_000, None, reason("alike", 0.07, 0.1))
-    first, second = (plain(text) for text in wording.alarm_readings(watched(20, back, anew, augmented=True)))
+    first, second = (plain(text) for text in wording.watch.alarm_readings(watched(20, back, anew, augmented=True)))
     assert first.startswith("Alarm 1, at 42,000 images: the generator repeated a few heads")
     assert first.endswith(
         "Training went back to its last healthy moment, at 38,000 images, and went on more slowly and with stronger "
@@ -953,7 +963,7 @@ def test_each_alarm_says_when_what_and_what_was_done() -> None:
 @pytest.mark.parametrize("augmented", [False, None])
 def test_nothing_is_augmented_more_strongly_where_it_is_not_or_is_not_known(augmented: bool | None) -> None:
     record = watched(20, alarm(), alarm(50_000, None), augmented=augmented)
-    assert [plain(text).rpartition(", ")[2] for text in wording.alarm_readings(record)] == [
+    assert [plain(text).rpartition(", ")[2] for text in wording.watch.alarm_readings(record)] == [
         "and went on more slowly.",
         "more slowly.",
     ]
@@ -963,32 +973,32 @@ def test_after_an_alarm_at_the_end_of_the_budget_nothing_was_done_again() -> Non
     end = (*judged(True, True), look(3000, "alarm", judged=True))
     for return_to in (1000, None):
         record = watched(20, alarm(3000, return_to), curve=end, images_seen=3000)
-        (text,) = wording.alarm_readings(record)
+        (text,) = wording.watch.alarm_readings(record)
         assert text.endswith("Training ended there: the budget was over.")
         assert "went on" not in text
         assert "anew" not in text
-        assert "went back" not in wording.training_reading(record, known=True)
-        caption = wording.health_caption(record)
+        assert "went back" not in wording.training.training_reading(record, known=True)
+        caption = wording.watch.health_caption(record)
         assert "Cross: alarm at which the budget was over." in caption
         assert "Triangle" not in caption
     onward = watched(20, alarm(3000, 1000), curve=(*end, look(2000, attempt=1)), images_seen=2000)
-    assert "Training went back" in wording.alarm_readings(onward)[0]
-    assert "an alarm went back on" in wording.training_reading(onward, known=True)
+    assert "Training went back" in wording.watch.alarm_readings(onward)[0]
+    assert "an alarm went back on" in wording.training.training_reading(onward, known=True)
     stopped = watched(20, alarm(3000), curve=(*end[:2], look(3000, "stop")), images_seen=3000, stopped=True)
-    assert wording.alarm_readings(stopped)[0].endswith("Training was stopped.")
+    assert wording.watch.alarm_readings(stopped)[0].endswith("Training was stopped.")
 
 
 def test_only_the_last_alarm_stops_a_training() -> None:
-    first, last = wording.alarm_readings(watched(20, alarm(), alarm(60_000), stopped=True))
+    first, last = wording.watch.alarm_readings(watched(20, alarm(), alarm(60_000), stopped=True))
     assert "Training went back" in first
     assert last.endswith("Training was stopped, for going back had not helped.")
     assert "went back" not in last
-    assert wording.alarm_readings(watched(20, alarm(), stopped=True))[0].endswith("Training was stopped.")
+    assert wording.watch.alarm_readings(watched(20, alarm(), stopped=True))[0].endswith("Training was stopped.")
 
 
 def test_of_several_measures_of_one_rule_the_worst_is_told() -> None:
     mixed = alarm(1, 0, reason("alike", 0.3, 0.35), reason("alike", 0.02, 0.1), reason("copies", 0.5, 0.1))
-    (text,) = (plain(text) for text in wording.alarm_readings(watched(20, mixed)))
+    (text,) = (plain(text) for text in wording.watch.alarm_readings(watched(20, mixed)))
     assert text.count("hardly differed") == 1
     assert "2 % as much as real slices do (alarm below 10 %); slices of patients came out again: 50 %" in text
 
@@ -1006,17 +1016,19 @@ def test_of_several_measures_of_one_rule_the_worst_is_told() -> None:
 )
 def test_what_is_kept_and_how_far_to_trust_it(best_wrong: int, stopped: bool, kept: str, doubt: str) -> None:
     record = watched(20, alarm(), best_wrong=best_wrong, stopped=stopped)
-    assert plain(wording.kept_reading(record)).startswith(f"The generator is used as it was at 1,500 images: {kept}")
-    assert wording.doubt(record).startswith(doubt)
-    assert bool(wording.doubt(record)) == bool(doubt)
+    assert plain(wording.watch.kept_reading(record)).startswith(
+        f"The generator is used as it was at 1,500 images: {kept}"
+    )
+    assert wording.watch.doubt(record).startswith(doubt)
+    assert bool(wording.watch.doubt(record)) == bool(doubt)
 
 
 def test_an_unwatched_training_claims_no_choice_and_no_doubt() -> None:
     record = training([0.5]).model_copy(update={"kept_at": 2000})
-    assert plain(wording.kept_reading(record)) == "The generator is used as it was at 2,000 images."
-    assert wording.kept_reading(training([0.5])) == ""
-    assert wording.doubt(record) == ""
-    assert wording.alarm_readings(record) == ()
+    assert plain(wording.watch.kept_reading(record)) == "The generator is used as it was at 2,000 images."
+    assert wording.watch.kept_reading(training([0.5])) == ""
+    assert wording.watch.doubt(record) == ""
+    assert wording.watch.alarm_readings(record) == ()
 
 
 def test_the_end_of_a_training_is_that_of_its_last_attempt() -> None:
@@ -1025,20 +1037,20 @@ def test_the_end_of_a_training_is_that_of_its_last_attempt() -> None:
         CurvePoint(images_seen=i, attempt=a, generator_loss=1, discriminator_loss=1, discriminator_accuracy=value)
         for i, (a, value) in enumerate(points)
     )
-    text = plain(wording.training_reading(watched(20, alarm(), curve=curve), known=True))
+    text = plain(wording.training.training_reading(watched(20, alarm(), curve=curve), known=True))
     assert "told real from synthetic in 60 % of images" in text
     assert "2,000 images (without those that an alarm went back on)" in text
 
 
 def test_the_caption_of_the_watch_explains_only_signs_that_are_there() -> None:
-    calm = wording.health_caption(watched())
+    calm = wording.watch.health_caption(watched())
     assert "Diamond" in calm
     assert "Triangle" not in calm
     assert "Cross" not in calm
-    one = wording.health_caption(watched(20, alarm(), stopped=True))
+    one = wording.watch.health_caption(watched(20, alarm(), stopped=True))
     assert "Cross" in one
     assert "Triangle" not in one
-    both = wording.health_caption(watched(20, alarm(), alarm(), stopped=True))
+    both = wording.watch.health_caption(watched(20, alarm(), alarm(), stopped=True))
     assert "Cross" in both
     assert "Triangle" in both
 
@@ -1053,16 +1065,16 @@ def test_the_caption_of_the_watch_explains_only_signs_that_are_there() -> None:
     ],
 )
 def test_the_caption_of_the_watch_has_its_n(n: int, held_out: int | None, said: str) -> None:
-    caption = plain(wording.health_caption(watched(curve=judged(True, n=n), n_held_out=held_out)))
+    caption = plain(wording.watch.health_caption(watched(curve=judged(True, n=n), n_held_out=held_out)))
     assert f"n = {n} generated against as many real slices of the training part" in caption
     assert said + " Diamond" in caption
-    assert "n =" not in plain(wording.health_caption(watched(n_held_out=held_out)))
+    assert "n =" not in plain(wording.watch.health_caption(watched(n_held_out=held_out)))
 
 
 def test_the_caption_tells_the_n_of_a_copy_from_that_of_its_joint_training() -> None:
     curve = (*judged(True, True, n=128), *judged(True, start=3, n=64))
     copy = watched(curve=curve, n_held_out=39, joint_until=2000, joint_ticks=2, images_seen=3000)
-    caption = plain(wording.health_caption(copy))
+    caption = plain(wording.watch.health_caption(copy))
     assert "n = 64 generated against" in caption
     assert "In the training of all diagnoses, up to 2,000 images: n = 128, generated and real slices of all" in caption
 
@@ -1170,7 +1182,7 @@ def test_diversity_light_is_no_better_than_the_watch_thinks(
     measured = (scores,) if isinstance(scores, FidelityScores) else scores
     light = lights.diversity_light(measured, (watched(), doubted, watched()))
     assert (light.level, light.word) == (level, word)
-    assert light.why.startswith(wording.doubt(doubted))
+    assert light.why.startswith(wording.watch.doubt(doubted))
     assert light.why.endswith(lights.diversity_light(measured, ()).why)
 
 
@@ -1223,24 +1235,24 @@ def test_every_light_has_a_rule_with_its_limit() -> None:
 
 def test_a_copy_of_a_joint_generator_says_when_it_learned_from_what() -> None:
     copy = training([0.5]).model_copy(update={"joint_until": 1500})
-    assert plain(wording.joint_reading(copy)) == (
+    assert plain(wording.watch.joint_reading(copy)) == (
         "Up to 1,500 images it was trained on the slices of all diagnoses, and from there as a copy of its own on "
         "tumour slices alone."
     )
     shared = training([0.5]).model_copy(update={"joint_until": 2000})
-    assert wording.joint_reading(shared) == (
+    assert wording.watch.joint_reading(shared) == (
         "One generator was trained on the slices of all diagnoses, and is told which to make."
     )
     seen = watched(joint_until=2000)
-    assert wording.joint_reading(seen).endswith(
+    assert wording.watch.joint_reading(seen).endswith(
         "is told which to make. What the collapse watch measured is of all diagnoses together."
     )
-    assert wording.joint_reading(training([0.5])) == ""
+    assert wording.watch.joint_reading(training([0.5])) == ""
 
 
 def test_a_copy_begins_again_from_the_joint_generator_and_not_from_chance() -> None:
     one = watched(20, alarm(1_000, None), alarm(50_000, None), joint_until=30_000, images_seen=60_000)
-    before, after = wording.alarm_readings(one)
+    before, after = wording.watch.alarm_readings(one)
     assert "another random start" in before
     assert "began again from the joint generator" in after
 
@@ -1255,7 +1267,7 @@ def test_a_joint_training_may_end_at_an_alarm_and_its_copy_begins_from_what_it_l
         20, alarm(3000, return_to), alarm(4000, None), curve=(*curve, look(5000, attempt=2)),
         images_seen=5000, joint_until=until, joint_ticks=3,
     )  # fmt: skip
-    first, second = (plain(text) for text in wording.alarm_readings(copy))
+    first, second = (plain(text) for text in wording.watch.alarm_readings(copy))
     assert first.endswith(f"The training of all diagnoses ended there, and the copy began from {start}.")
     assert "began again from the joint generator" in second
 
@@ -1297,18 +1309,21 @@ def row(images_seen: int, **changes: object) -> dict[str, object]:
     return {"images_seen": images_seen, **losses, "attempt": 0, "verdict": "healthy", **changes}
 
 
+FIRST = Fold(fold=0, train=("a",), test=("b",))
+
+
 def test_the_report_is_told_what_the_watch_could_do_and_with_how_many(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     joint = [row(1000, judged=False, n=128), row(2000, judged=True, n=128)]
     model_folder(run, "joint", joint)
     model_folder(run, "tumour", [*joint, row(3000, judged=True, n=64)], joint_until=2000, joint_ticks=2)
-    record = summaries._training(run, 0, "tumour")
+    record = summaries._training(run, FIRST, "tumour")
     assert [(point.judged, point.n) for point in record.curve] == [(False, 128), (True, 128), (True, 64)]
     assert (record.n_held_out, record.joint_ticks) == (39, 2)
     assert record.confirm == recipes.load("default").watch.confirm
     assert record.augmented is True
     model_folder(run, "no_tumour", [row(1000), row(2000)], gan=recipes.load("dcgan"))  # a curve of before
-    before = summaries._training(run, 0, "no_tumour")
+    before = summaries._training(run, FIRST, "no_tumour")
     assert [(point.judged, point.n) for point in before.curve] == [(None, None)] * 2
     assert (before.joint_ticks, before.augmented) == (None, False)
 

@@ -1,0 +1,9 @@
+"""Every text of the report that depends on a number: pure functions from records to sentences, a file a subject.
+
+Each says the direction of its number, its n, and what it does not show. Fractions come in, per cent and
+percentage points go out.
+"""
+
+from reports.wording import controls, copies, data, diversity, further, names, pictures, training, verdict, watch
+
+__all__ = ["controls", "copies", "data", "diversity", "further", "names", "pictures", "training", "verdict", "watch"]

@@ -1,0 +1,86 @@
+"""Whether patients come out again."""
+
+from data_contracts.results import MemorisationScores
+from reports.numbers import decimal, percent, plain_interval, was
+from reports.wording.names import slices_of
+
+
+def copies_reading(scores: MemorisationScores) -> str:
+    """Near-copies of one diagnosis: how many were refused, and what the rule would say of real slices."""
+    if scores.n_generated == 0:
+        return f"No {slices_of(scores.diagnosis)} were generated."
+    share = percent(scores.n_near_copies / scores.n_generated)
+    return (
+        f"Of {scores.n_generated:,} generated {slices_of(scores.diagnosis)}, {scores.n_near_copies:,} ({share}) "
+        f"{was(scores.n_near_copies)} too near to a training slice and {scores.n_broken:,} {was(scores.n_broken)} "
+        f"broken; all of these were refused and {scores.n_kept:,} {was(scores.n_kept)} kept. {_moved(scores)}"
+        f"The same rule would call {percent(scores.held_out_real_near_copy_share)} of "
+        f"{scores.n_held_out_real:,} held-out real slices near-copies. {_distance(scores)}"
+    )
+
+
+def _moved(scores: MemorisationScores) -> str:
+    """How many near-copies were found only after moving them; ends with a space, or is empty."""
+    n = scores.n_moved_copies
+    if n is None or not scores.n_near_copies:
+        return ""
+    if not n:
+        return "No near-copy had to be shifted, scaled or turned to be found. "
+    return f"{n:,} of the near-copies {was(n)} found only by shifting, scaling or turning. "
+
+
+def feature_copies_reading(scores: MemorisationScores) -> str:
+    """Copies and authenticity in features, beside held-out real slices; empty where neither was measured."""
+    n, n_real = f"{scores.n_generated:,} generated", f"{scores.n_held_out_real:,} held-out real"
+    found = []
+    share, real = scores.feature_copy_share, scores.held_out_real_feature_copy_share
+    if share is not None and real is not None:
+        found.append(
+            f"{percent(share)} of {n} {slices_of(scores.diagnosis)} lie nearer to a training slice than slices of "
+            f"different subjects almost ever do, {_more(share, real)} among {n_real} ones ({percent(real)})."
+        )
+    own, real = scores.authenticity, scores.held_out_real_authenticity
+    if own is not None and real is not None:
+        found.append(
+            f"{percent(own, 0)} are authentic, farther from their nearest training slice than that one is from other "
+            f"subjects, {_more(own, real)} among the held-out real ones ({percent(real, 0)}); many fewer would speak "
+            "of copying."
+        )
+    if not found:
+        return ""
+    return f"In features{f' of {scores.extractor}' if scores.extractor else ''}: {' '.join(found)}"
+
+
+def _more(share: float, real: float) -> str:
+    return "more than" if share > real else "fewer than" if share < real else "as many as"
+
+
+def membership_reading(scores: MemorisationScores) -> str:
+    """Can one tell who was in the training part from the synthetic slices alone? Empty where it was not tried."""
+    auc = scores.membership_auc
+    if auc is None:
+        return ""
+    found = (
+        f"AUC {plain_interval(auc)}, 0.5 is guessing; training slices against {scores.n_held_out_real:,} held-out real "
+        f"ones, by their nearest of the synthetic {slices_of(scores.diagnosis)}"
+    )
+    if auc.low > 0.5:
+        return f"One can tell, better than by guessing, who was in the training part: {found}."
+    if auc.high < 0.5:
+        return (
+            f"Held-out slices lie nearer to synthetic ones than training slices do, so no one is given away: {found}."
+        )
+    return (
+        f"This attack could not tell who was in the training part: {found}. An AUC of up to {decimal(auc.high, 2)} is "
+        "not ruled out, nor an attack of another kind."
+    )
+
+
+def _distance(scores: MemorisationScores) -> str:
+    synthetic, real = scores.median_distance_synthetic, scores.median_distance_held_out_real
+    where = "nearer to" if synthetic < real else "farther from" if synthetic > real else "just as far from"
+    end = "a training slice than a" if where != "just as far from" else "a training slice as a"
+    return (
+        f"The median synthetic slice lies {where} {end} held-out real one does (relative distance "
+        f"{decimal(synthetic, 3)} and {decimal(real, 3)}; 0 is a copy, 1 is no nearer to one patient than to the next)."
+    )
