@@ -2,7 +2,7 @@
 
     python benchmarks/gan.py EXPERIMENT DATA WORK [--minutes M] [--seeds 0,1]
 
-EXPERIMENT: quality | strategies | adaptive | recipes | modes | leak | strong | ten | healthy. DATA: a folder of
+EXPERIMENT: quality | strategies | fixed | recipes | modes | leak | strong | ten | healthy. DATA: a folder of
 scans such as ../shared/data/lgg_flair. WORK: a folder outside of the repository, in which all is kept and gone on from;
 each training ends as a line of WORK/EXPERIMENT.jsonl. Minutes are of processor time, over all threads, so that they
 mean the same beside other jobs. One of three folds of subjects is kept from everything that learns and is what
@@ -251,12 +251,12 @@ def _by(how: SynthesisConfig, trainer: Trainer, name: str, config: GanConfig, se
     return folders
 
 
-def adaptive(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
-    """The default with a strength of augmentation that follows the discriminator's overfitting (ADA's target)."""
-    config = GanConfig(images=UNLIMITED, minutes=minutes, augmentation=AugmentConfig(target=0.6))
+def fixed(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
+    """The default with augmentation of one strength throughout, in place of ADA."""
+    config = GanConfig(images=UNLIMITED, minutes=minutes, augmentation=AugmentConfig())
     for seed in seeds:
-        if not trainer.done("adaptive", seed):
-            trainer.note("adaptive", seed, minutes, _by(SynthesisConfig(), trainer, "adaptive", config, seed))
+        if not trainer.done("fixed", seed):
+            trainer.note("fixed", seed, minutes, _by(SynthesisConfig(), trainer, "fixed", config, seed))
 
 
 def others(trainer: Trainer, minutes: float, seeds: list[int], source: Path) -> None:
@@ -407,7 +407,7 @@ def _alarms(trainer: Trainer, name: str, config: GanConfig, minutes: float, seed
 def main() -> None:
     """Run one experiment and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    experiments = ("quality", "strategies", "adaptive", "recipes", "modes", "leak", "strong", "ten", "healthy")
+    experiments = ("quality", "strategies", "fixed", "recipes", "modes", "leak", "strong", "ten", "healthy")
     parser.add_argument("experiment", choices=experiments)
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
@@ -418,7 +418,7 @@ def main() -> None:
     run = {
         "quality": quality,
         "strategies": strategies,
-        "adaptive": adaptive,
+        "fixed": fixed,
         "recipes": lambda t, m, s: others(t, m, s, given.data),
         "modes": modes,
         "leak": leak,
@@ -428,7 +428,7 @@ def main() -> None:
     }[given.experiment]
     with mock.patch.object(gan, "time", SimpleNamespace(monotonic=time.process_time)):  # budgets of processor time
         run(trainer, given.minutes, given.seeds)
-    if given.experiment in ("quality", "strategies", "adaptive", "recipes"):
+    if given.experiment in ("quality", "strategies", "fixed", "recipes"):
         print(table([json.loads(line) for line in trainer.notes.read_text().splitlines()]))
 
 

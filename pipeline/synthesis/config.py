@@ -44,7 +44,9 @@ class GanConfig(BaseModel):
     blur: float = Field(0.03, ge=0)
     blur_until: float = Field(0.5, gt=0, le=1)
     position_bins: int = Field(3, ge=1)  # conditions by height in the head, where heights are known
-    augmentation: augment.AugmentConfig = augment.AugmentConfig()
+    # Follows overfitting (ADA): a strength of 1 throughout cost a third of recall in five minutes (docs/gan.md). A
+    # table of the user's own has no target unless it names one
+    augmentation: augment.AugmentConfig = augment.AugmentConfig(target=0.6)
     held_out: float = Field(0.1, ge=0, le=0.5)  # share of the images that the collapse watch alone sees (`watching`)
     watch: WatchConfig = WatchConfig()
 
