@@ -72,6 +72,7 @@ def augment_mri(
 def _study(root: Path, folds: tuple[int, ...], config: StudyConfig, *, judged: bool) -> str:
     """From the folds of a run folder to its verdict; not `judged`: to its classifiers alone."""
     joint = config.synthesis.strategy in ("joint", "finetune")
+    make = painting.paint_task if config.synthesis.strategy == "paint" else tasks.sample_task
     tasks.normalise_task(root)
     if judged:
         tasks.audit_task(root)
@@ -84,7 +85,7 @@ def _study(root: Path, folds: tuple[int, ...], config: StudyConfig, *, judged: b
             tasks.train_joint_task(root, fold)
         for diagnosis in DIAGNOSES:
             tasks.train_task(root, fold, diagnosis)
-            tasks.sample_task(root, fold, diagnosis, judged=judged)
+            make(root, fold, diagnosis, judged=judged)
             if judged:
                 tasks.fidelity_task(root, fold, diagnosis)
         if config.pastes:

@@ -4,6 +4,7 @@ Sets by copy and paste, which need no network, are made beside them: what painti
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,22 +14,25 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
+from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, REAL, TUMOUR
 from data_contracts.results import LesionSource
 from data_contracts.splits import Fold
 from data_contracts.violations import ContractError, Violation
-from flows import progress
+from flows import pictures, progress
 from flows.devices import Job
-from flows.study import fold_of, record_of, rows_of, seed_of
+from flows.study import fold_of, record_of, rows_of, score_path, seed_of
 from pipeline.compute import best_compute
 from pipeline.evidence import utility
 from pipeline.evidence.localisation import find_lesions
+from pipeline.evidence.patches import PaintedCopies, outside_copy_share, painted_copies, score_painted
+from pipeline.export.gate import screen
 from pipeline.formats.synthetic import MANIFEST_NAME, read_painted, read_synthetic, write_synthetic
 from pipeline.run_dir import RunDir, read_record, write_array, write_record
 from pipeline.scans.inputs import IngestRecord
+from pipeline.synthesis.gan import TrainingFailed
 from pipeline.synthesis.lesions import LesionBank, PastedSet, lesion_bank, paste_set
 from pipeline.synthesis.painter import TrainedPainter, load_painter, train_painter
-from pipeline.synthesis.painting import lesson, paint_set
+from pipeline.synthesis.painting import lesson, paint_set, painted_region
 
 FEWEST_LESIONS = 8  # as of images that a GAN may learn from: below, a painter knows each before it can paint one
 Masks = NDArray[np.uint8]
@@ -122,21 +126,108 @@ def train_painter_job(job: Job, device: str | None, update: progress.Update) -> 
     )
 
 
-def paint(run: RunDir, fold: int, diagnosis: str, *, update: progress.Update) -> tuple[PastedSet, pd.DataFrame]:
-    """As many painted slices of one diagnosis as the fold's classifiers want, and the rows of the training part."""
+@task(name="paint", cache_policy=NO_CACHE)
+def paint_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) -> None:
+    """Paint as many slices of one diagnosis as the fold's classifiers want, and screen their painted regions.
+
+    judged: as of `tasks.sample_task`. Raises TrainingFailed where none passes the screen.
+    """
+    run, parts = RunDir(root), fold_of(RunDir(root), fold)
+    folder = run.synthetic(fold, diagnosis)
+    if (folder / MANIFEST_NAME).exists():
+        return
     record = record_of(run)
     bank, rows = read_bank(run, fold)
     generator, _ = load_painter(run.model(fold, diagnosis))
-    painted = paint_set(
-        bank,
-        generator,
-        diagnosis=diagnosis,
-        n=_wanted(run, fold, rows, diagnosis),
-        seed=seed_of(record.seed, "paint", fold, diagnosis),
-        compute=best_compute(),
-        progress=update,
+    with progress.stage(f"Paint and screen {diagnosis} slices, fold {fold}", "slices") as update:
+        made = paint_set(
+            bank,
+            generator,
+            diagnosis=diagnosis,
+            n=_wanted(run, fold, rows, diagnosis),
+            seed=seed_of(record.seed, "paint", fold, diagnosis),
+            compute=best_compute(),
+            progress=update,
+        )
+        beside = _beside(run, parts, diagnosis)
+        copies = beside.copies(made, rows)
+    screened = screen(
+        synthetic=made.images,
+        training=beside.training,
+        near_copy=copies.near_copy,
+        regions=made.masks,
+        training_regions=beside.training_regions,
+        source_origins=[REAL] * len(made.images),
     )
-    return painted, rows
+    if not screened.kept.any():
+        raise TrainingFailed(
+            f"none of {len(made.images)} painted {diagnosis} slices of fold {fold} passed the screen "
+            f"({screened.near_copy.sum()} near-copies, {screened.broken.sum()} broken); train longer (painter.images)"
+        )
+    if parts.whole and judged:
+        sources = np.load(run.normalised(fold), mmap_mode="r")[beside.train][made.source_rows]
+        differing = np.stack(list(painted_region(made.masks)))
+        scores = score_painted(
+            fold=fold,
+            diagnosis=diagnosis,
+            copies=copies,
+            outside=outside_copy_share(painted=made.images, regions=differing, sources=sources),
+            n_broken=int(screened.broken.sum()),
+            n_kept=int(screened.kept.sum()),
+        )
+        write_record(score_path(run, "memorisation", fold, diagnosis), scores)
+        nearest = beside.training[copies.nearest]
+        pictures.nearest_pairs(run, fold, diagnosis, generated=made.images, nearest=nearest, distances=copies.distances)
+    write_changed(folder, made, rows, generator=f"painted-{fold}-{diagnosis}", kept=screened.kept)
+
+
+@dataclass(frozen=True, eq=False)
+class _Beside:
+    """Real slices of one diagnosis that painted ones are judged by, (N, 1, S, S), with their lesions where known.
+
+    train: bool, which slices of the manifest the fold learns from, of both diagnoses.
+    """
+
+    train: NDArray[np.bool_]
+    training: NDArray[np.float32]
+    training_groups: list[str]
+    training_regions: NDArray[np.bool_] | None
+    held_out: NDArray[np.float32]
+    held_out_regions: NDArray[np.bool_] | None
+
+    def copies(self, made: PastedSet, rows: pd.DataFrame) -> PaintedCopies:
+        """What painted regions copy; rows: those of the bank. Healthy tissue may be like that of its own head."""
+        healthy = self.training_regions is None
+        return painted_copies(
+            painted=made.images,
+            regions=made.masks,
+            training=self.training,
+            training_groups=self.training_groups,
+            training_regions=self.training_regions,
+            held_out=self.held_out,
+            held_out_regions=self.held_out_regions,
+            painted_groups=rows["group"].iloc[made.source_rows].tolist() if healthy else None,
+        )
+
+
+def _beside(run: RunDir, parts: Fold, diagnosis: str) -> _Beside:
+    manifest, real = pd.read_parquet(run.manifest), np.load(run.normalised(parts.fold), mmap_mode="r")
+    of_training, of_test = (rows_of(manifest, groups, diagnosis) for groups in (parts.train, parts.test))
+    found = run.found_masks(parts.fold)
+    regions, held_out_regions = None, None
+    if diagnosis == TUMOUR:
+        given = np.load(run.normalised_masks, mmap_mode="r")
+        regions = (np.load(found, mmap_mode="r") if found.exists() else given)[of_training].astype(np.bool_)
+        if not found.exists():
+            held_out_regions = given[of_test].astype(np.bool_)
+    return _Beside(
+        train=rows_of(manifest, parts.train),
+        training=real[of_training],
+        training_groups=manifest.loc[of_training, "group"].tolist(),
+        training_regions=regions,
+        held_out=real[of_test],
+        held_out_regions=held_out_regions,
+    )
 
 
 @task(name="copy and paste", cache_policy=NO_CACHE)
