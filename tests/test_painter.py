@@ -151,6 +151,11 @@ def test_painting_refuses_what_does_not_fit() -> None:
         paint(_generator(), images=images, masks=masks, seeds=[1, 2], compute=PLAIN)
 
 
+def test_a_painter_is_not_sampled_like_a_gan(learnt: Path) -> None:
+    with pytest.raises(ModelError, match="holds a painter"):
+        model_dir.load_generator(learnt)
+
+
 def test_it_learns_to_paint_bright_lesions_into_dark_heads(learnt: Path) -> None:
     generator, trained = load_painter(learnt)
     images, masks = _canvases(16)

@@ -1,6 +1,7 @@
 """The folder of one trained GAN: weights, how they came about, curve, snapshots, the checkpoint while it trains."""
 
 import io
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -197,10 +198,14 @@ def load_generator(folder: Path) -> tuple[nn.Module, TrainedGan]:
     if not config_path(folder).exists():
         raise ModelError(f"{folder} holds no finished model (no config.json); train one with `augment-mri train`")
     try:
+        if "painter" in json.loads(config_path(folder).read_bytes()):
+            raise ModelError(f"{folder} holds a painter, which paints on real slices; only a GAN can be sampled")
         trained = read_record(config_path(folder), TrainedGan)
         with torch.random.fork_rng([]):  # first weights are drawn from the global generator, and replaced at once
             generator, _ = networks.build(trained.network)
         generator.load_state_dict(load_file(_weights(folder)))
+    except ModelError:
+        raise
     except Exception as error:
         raise ModelError(f"the model in {folder} cannot be read ({type(error).__name__}); train it again") from error
     return generator.eval().requires_grad_(False), trained
