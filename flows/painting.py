@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, REAL, TUMOUR
+from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
 from data_contracts.results import LesionSource
 from data_contracts.splits import Fold
 from data_contracts.violations import ContractError, Violation
@@ -157,7 +157,7 @@ def paint_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) ->
         near_copy=copies.near_copy,
         regions=made.masks,
         training_regions=beside.training_regions,
-        source_origins=[REAL] * len(made.images),
+        source_origins=rows["origin"].iloc[made.source_rows].tolist(),
     )
     if not screened.kept.any():
         raise TrainingFailed(
@@ -174,6 +174,7 @@ def paint_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) ->
             outside=outside_copy_share(painted=made.images, regions=differing, sources=sources),
             n_broken=int(screened.broken.sum()),
             n_kept=int(screened.kept.sum()),
+            contains_patient_anatomy=screened.contains_patient_anatomy,
         )
         write_record(score_path(run, "memorisation", fold, diagnosis), scores)
         nearest = beside.training[copies.nearest]
