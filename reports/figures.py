@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from data_contracts.results import (
+    PASTED_ARM,
     PRIMARY_ARM,
     PRIMARY_RATIO,
     REFERENCE_ARM,
@@ -35,7 +36,7 @@ from data_contracts.results import (
 )
 from reports.numbers import decimal, percent, percent_interval, points, points_interval
 from reports.wording.further import dose_name
-from reports.wording.names import arm_name, diagnosis_name, reference_name, slices_of
+from reports.wording.names import arm_name, diagnosis_name, maker, reference_name, slices_of
 from reports.wording.watch import alarm_possible, ended_at_alarm, n_compared
 
 # matplotlib knows no CSS variables: it draws in these stand-ins, and `_svg` puts the variables in their place.
@@ -148,17 +149,19 @@ def dose(tried: Sequence[DosePoint], *, margin: float) -> str:
 def learning(tried: Sequence[LearningPoint], *, known: bool) -> str:
     """Balanced accuracy with (diamond) and without (square, dashed) synthetic slices over subjects learned from.
 
-    With 95 % intervals. tried: in order of share, at least one point.
+    With 95 % intervals; with copy and paste too (circle, dotted) where a point has that arm.
+    tried: in order of share, at least one point.
     """
     with _style():
         figure, axes = _plot()
         aside = 0.01 * max(point.n_subjects for point in tried)  # apart, so that no interval hides the other
         spoken = []
-        series: tuple[tuple[Arm, str, str, str], ...] = (
-            (REFERENCE_ARM, "s", INK, "--"),
-            (PRIMARY_ARM, "D", ACCENT, "-"),
+        series: tuple[tuple[Arm, str, str, str, float], ...] = (
+            (REFERENCE_ARM, "s", INK, "--", -aside),
+            (PASTED_ARM, "o", MUTED, ":", 0.0),
+            (PRIMARY_ARM, "D", ACCENT, "-", aside),
         )
-        for (arm, marker, colour, style), shift in zip(series, (-aside, aside), strict=True):
+        for arm, marker, colour, style, shift in series:
             there = [(point, point.arms[arm]) for point in tried if arm in point.arms]
             if not there:
                 continue
@@ -192,7 +195,7 @@ def _upright(axes: Axes, place: float, value: Estimate, marker: str, colour: str
     axes.plot(place, 100 * value.estimate, marker, color=colour, markersize=6)
 
 
-def curves(record: TrainingRecord) -> str:
+def curves(record: TrainingRecord, *, painted: bool = False) -> str:
     """Losses above, the discriminator's accuracy with its line of a draw below, over thousands of images seen.
 
     Broken at alarms, each a dotted line; thin and dotted what an alarm went back on.
@@ -200,7 +203,7 @@ def curves(record: TrainingRecord) -> str:
     with _style():
         figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
         losses, accuracy = figure.subplots(2, 1, sharex=True)
-        _over_training(losses, record, lambda p: p.generator_loss, ACCENT, label="generator")
+        _over_training(losses, record, lambda p: p.generator_loss, ACCENT, label=maker(painted=painted))
         _over_training(losses, record, lambda p: p.discriminator_loss, MUTED, style="--", label="discriminator")
         losses.set_ylabel("loss, no unit")
         _over_training(accuracy, record, lambda p: 100 * p.discriminator_accuracy, INK)

@@ -4,7 +4,7 @@ A light never stands on colour alone: it has a word, and its level has a shape i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from data_contracts.results import (
@@ -19,9 +19,12 @@ from data_contracts.results import (
 )
 from reports.numbers import count, decimal, percent, plain_interval, points, points_interval, slices, units
 from reports.wording.controls import controls_count, unsure_count
-from reports.wording.diversity import beyond_limits, primary_fidelity
+from reports.wording.copies import anatomy_reading
+from reports.wording.diversity import PAINTED_VARIETY, beyond_limits, primary_fidelity
 from reports.wording.further import external_units
-from reports.wording.names import slices_of
+from reports.wording.names import is_painted, slices_of
+from reports.wording.paste import paste_why, recommended
+from reports.wording.transfer import transfer_count
 from reports.wording.watch import doubt
 
 Level = Literal["good", "caution", "problem", "unknown"]
@@ -48,7 +51,7 @@ def lights(summary: RunSummary) -> tuple[Light, ...]:
     """Utility, diversity, copies and data quality, in this order."""
     return (
         utility_light(summary),
-        diversity_light(summary.fidelity, summary.training),
+        diversity_light(summary.fidelity, summary.training, painted=is_painted(summary)),
         copies_light(summary.memorisation),
         data_light(summary.data, summary.difference, summary.shortcuts),
     )
@@ -57,19 +60,25 @@ def lights(summary: RunSummary) -> tuple[Light, ...]:
 def utility_light(summary: RunSummary) -> Light:
     """Good only where the verdict is a gain, a problem where a control did not come out null.
 
-    An external test where synthetic slices did harm leaves it a caution at best. A control that could not tell changes
-    no level and is told.
+    An external test where synthetic slices did harm leaves it a caution at best, and so does copy and paste where that
+    is recommended. A control that could not tell and a generator's shortcuts change no level and are told.
     """
     known = summary.data.subjects_known
     why = f"{points_interval(summary.difference)}, {units(summary.difference.n_subjects, known=known)} tested."
     against = f"Against repeated copies of real slices: {points(summary.difference_to_duplicates.estimate)} points."
     level, word = _UTILITY[summary.verdict]
     reasons = [why, against]
+    if summary.difference_to_copy_paste is not None:
+        reasons.append(paste_why(summary.difference_to_copy_paste))
+        if recommended(summary) == "copy_paste" and level == "good":
+            level, word = "caution", "Copy and paste may do"
     if summary.external is not None:
         external = summary.external.difference
         reasons.append(f"External test: {points_interval(external)}, {external_units(summary.external)}.")
         if external.high < 0 and level == "good":
             level, word = "caution", "Not at another test"
+    if carried := transfer_count(summary.transfer):
+        reasons.append(carried)
     if unsure := unsure_count(summary):
         reasons.append(unsure)
     if failed := controls_count(summary):
@@ -93,9 +102,16 @@ def reach(scores: FidelityScores) -> float | None:
     return min((value / reference for value, reference in pairs if reference > 0), default=None)
 
 
-def diversity_light(fidelity: Sequence[FidelityScores], training: Sequence[TrainingRecord]) -> Light:
-    """By the weakest diagnosis and fold, and no better than the collapse watch thinks of the worst training."""
+def diversity_light(
+    fidelity: Sequence[FidelityScores], training: Sequence[TrainingRecord], *, painted: bool = False
+) -> Light:
+    """By the weakest diagnosis and fold, and no better than the collapse watch thinks of the worst training.
+
+    Of painted slices it is told that their heads are real ones.
+    """
     measured = _measured_diversity(primary_fidelity(fidelity))
+    if painted and measured.level != "unknown":
+        measured = replace(measured, why=f"{measured.why} {PAINTED_VARIETY}")
     doubted = [record for record in training if doubt(record)]
     if not doubted:
         return measured
@@ -153,8 +169,8 @@ def _collapsed(collapsed: Sequence[FidelityScores], n: int) -> Light:
 def copies_light(memorisation: Sequence[MemorisationScores]) -> Light:
     """By the worst diagnosis and fold: near-copies generated, in excess of the share the rule finds in real slices.
 
-    At best a caution where the median is much nearer, where there are copies in features, or where a membership attack
-    tells who was in the training part.
+    At best a caution where the median is much nearer, where there are copies in features, where a membership attack
+    tells who was in the training part, and of painted slices, which are patients' slices but for the painted region.
     """
     measured = [scores for scores in memorisation if scores.n_generated > 0]
     if not measured:
@@ -166,15 +182,20 @@ def copies_light(memorisation: Sequence[MemorisationScores]) -> Light:
     near = any(s.median_distance_synthetic < TOO_CLOSE * s.median_distance_held_out_real for s in measured)
     in_features = max((excess for s in measured if (excess := _feature_excess(s)) is not None), default=0.0)
     told = [s.membership_auc for s in measured if s.membership_auc is not None and s.membership_auc.low > 0.5]
-    if (near or told or in_features > FEATURE_COPIES) and level == "good":
+    anatomy = anatomy_reading(measured)
+    if (near or told or anatomy or in_features > FEATURE_COPIES) and level == "good":
         level = "caution"
     word = {"good": "No sign of copying", "caution": "Some copying", "problem": "Copies its patients"}[level]
+    if anatomy:
+        word = word if level == "problem" else "Holds patient anatomy"
     refused, generated = sum(s.n_near_copies for s in measured), sum(s.n_generated for s in measured)
     why = (
         f"{refused:,} of {slices(generated)} generated were near-copies and refused. Worst, "
         f"{slices_of(worst.diagnosis)}: {percent(worst.n_near_copies / worst.n_generated)}; held-out real slices by "
         f"the same rule {percent(worst.held_out_real_near_copy_share)}."
     )
+    if anatomy:
+        why = anatomy
     closer = " Synthetic slices lie much nearer to training slices than held-out real ones do." if near else ""
     if in_features > FEATURE_COPIES:
         closer += (
@@ -224,13 +245,25 @@ def data_light(data: DataFlow, difference: Difference, shortcuts: Sequence[Short
 _WIDTH: Final = f"{100 * CONTROL_HALF_WIDTH:.0f} points"
 
 
-def rules() -> tuple[str, ...]:
-    """How each light is set, from the constants above: a reader can disagree with a limit only where it is named."""
+_PASTED_RULES: Final = (
+    "Utility is at best a caution where synthetic slices are not, by the whole interval, better than copy and paste.",
+)
+_PAINTED_RULES: Final = (
+    "Copies is at best a caution where slices of patients were painted in, for these hold their anatomy.",
+)
+
+
+def rules(*, painted: bool = False, pasted: bool = False) -> tuple[str, ...]:
+    """How each light is set, from the constants above: a reader can disagree with a limit only where it is named.
+
+    painted, pasted: with the rules of a painted set, and of a study with copy and paste.
+    """
     return (
         "Utility is good where the verdict is a gain, a problem where it is harm, and a caution otherwise.",
         "Utility is a problem whatever the verdict where a control did not come out null, the edge of images included.",
         f"Utility is no worse and no better for a control that could not tell (few groups, or wider than ±{_WIDTH}).",
         "Utility is at best a caution where the whole interval of an external test lies below zero.",
+        *(_PASTED_RULES if pasted else ()),
         "Diversity is a problem where a mode collapse is found: limits from subsets of real slices, not from here.",
         "Diversity is at best a caution where any measure is beyond such a limit.",
         "Diversity otherwise takes recall and coverage of the weakest diagnosis over those of held-out real slices.",
@@ -243,6 +276,7 @@ def rules() -> tuple[str, ...]:
         f"Copies is at best a caution where the median distance is under {TOO_CLOSE} of that of held-out real slices.",
         "Copies is at best a caution where a membership attack does better than guessing, by its whole interval.",
         f"Copies is at best a caution where copies in features exceed those of held-out real by {_FEATURE_POINTS}.",
+        *(_PAINTED_RULES if painted else ()),
         "Data quality takes the number of subjects of the rarer diagnosis.",
         f"Data quality is good from {SUBJECTS_GOOD}, a caution from {SUBJECTS_CAUTION}, a problem below.",
         "Data quality is at best a caution where subjects are unknown, or the edge of the images tells the diagnosis.",

@@ -2,18 +2,22 @@
 
 from data_contracts.results import DataFlow, RunSummary
 from reports.numbers import count, units
+from reports.wording.names import is_painted, maker
+from reports.wording.transfer import transfer_limit
 from reports.wording.verdict import smallest_difference
 
 
 def limits(summary: RunSummary) -> tuple[str, ...]:
     """The limits of this run, a sentence or two each; never empty, for some hold of every run."""
-    data, difference = summary.data, summary.difference
+    data, difference, painted = summary.data, summary.difference, is_painted(summary)
     tested = units(difference.n_subjects, known=data.subjects_known)
     size = f"{data.image_size} × {data.image_size} pixels"
     found = (
         _folds(data),
         _runs(difference.n_seeds),
-        _generators(data),
+        _generators(data, painted=painted),
+        _heads(painted=painted),
+        transfer_limit(summary.transfer),
         _subjects(data),
         f"The test rests on {tested}. {smallest_difference(difference)}",
         f"Slices were reduced to {size}: small lesions and fine texture are lost.",
@@ -58,12 +62,18 @@ def _runs(n_seeds: int) -> str:
     )
 
 
-def _generators(data: DataFlow) -> str:
+def _heads(*, painted: bool) -> str:
+    if not painted:
+        return ""
+    return "Painted slices show no new heads: what is new is lesions, and tissue where lesions were taken away."
+
+
+def _generators(data: DataFlow, *, painted: bool) -> str:
     """Runs of an arm share one generator a fold, so no number of them says what another would have made."""
     shows = "shows only between folds" if data.folds_evaluated * data.repeats > 1 else "cannot be told from their merit"
     return (
-        f"Generators were trained once a fold: their luck {shows}, and training the classifiers more often does not "
-        "average it out."
+        f"{maker(painted=painted).capitalize()}s were trained once a fold: their luck {shows}, and training the "
+        "classifiers more often does not average it out."
     )
 
 

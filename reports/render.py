@@ -36,6 +36,7 @@ def render(*, summary: RunSummary, run_root: Path) -> str:
     `run_root` is where the paths of `summary.pictures` start. A picture that is missing, is neither PNG nor GIF, lies
     outside the run folder or no longer fits on the page is replaced by a line that says so; nothing is raised for it.
     """
+    painted = wording.names.is_painted(summary)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -52,9 +53,10 @@ def render(*, summary: RunSummary, run_root: Path) -> str:
         figures=figures,
         lights=lights.lights(summary),
         limits=limits.limits(summary),
-        light_rules=lights.rules(),
+        painted=painted,
+        light_rules=lights.rules(painted=painted, pasted=summary.difference_to_copy_paste is not None),
         primary=wording.diversity.primary_fidelity(summary.fidelity),
-        shown=embed(pictures=first_fold(summary.pictures), run_root=run_root),
+        shown=embed(pictures=first_fold(summary.pictures), run_root=run_root, painted=painted),
         first_fold=first_fold,
         several_folds=summary.data.folds_evaluated * summary.data.repeats > 1,
         config=json.dumps(summary.provenance.config, indent=2, sort_keys=True, ensure_ascii=False),
@@ -75,7 +77,7 @@ class Shown:
     still: str
 
 
-def embed(*, pictures: Sequence[Picture], run_root: Path) -> tuple[Shown, ...]:
+def embed(*, pictures: Sequence[Picture], run_root: Path, painted: bool = False) -> tuple[Shown, ...]:
     """Each picture as a data URI, in order, until the page's budget is spent."""
     shown = []
     left = {"image/png": PICTURE_BUDGET, "image/gif": FILM_BUDGET}
@@ -97,7 +99,7 @@ def embed(*, pictures: Sequence[Picture], run_root: Path) -> tuple[Shown, ...]:
             missing = "its file is not a PNG picture"
         if missing:  # a film that cannot be stopped is not shown
             source, problem, still = "", f"of the still in its place {missing}", ""
-        shown.append(Shown(picture, wording.pictures.picture_text(picture), source, problem, still))
+        shown.append(Shown(picture, wording.pictures.picture_text(picture, painted=painted), source, problem, still))
     return tuple(shown)
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 from data_contracts.results import (
-    ARMS,
+    PASTED_ARM,
     PRIMARY_RATIO,
+    Arm,
     ArmScores,
     CollapseVerdict,
     Control,
@@ -22,6 +23,9 @@ from data_contracts.results import (
     ShortcutScores,
     Statistics,
     TrainingRecord,
+    TransferScores,
+    Way,
+    WayTried,
 )
 from reports.numbers import (
     NBSP,
@@ -38,12 +42,15 @@ from reports.numbers import (
     units,
 )
 from reports.wording.controls import CONTROL_NAMES, CONTROL_SEES, control_null, control_result, control_value
+from reports.wording.copies import copy_rate
 from reports.wording.data import rule_name
 from reports.wording.diversity import collapsed_side, reason_values, references
 from reports.wording.further import metric_name, secondary_difference
-from reports.wording.names import arm_name, diagnosis_name
+from reports.wording.names import arm_name, diagnosis_name, maker
+from reports.wording.transfer import sharpness
 from reports.wording.verdict import PerThousand
 from reports.wording.watch import alarm_possible, looks
+from reports.wording.ways import WAY_NAMES
 
 
 @dataclass(frozen=True)
@@ -181,7 +188,7 @@ def dose_table(dose: Sequence[DosePoint]) -> Table:
 
 def learning_table(learning: Sequence[LearningPoint], *, known: bool) -> Table:
     """Balanced accuracy of the arms by the share of subjects that everything learned from."""
-    arms = [arm for arm in ARMS if any(arm in point.arms for point in learning)]
+    arms = [arm for arm in get_args(Arm) if any(arm in point.arms for point in learning)]
     rows = tuple(
         (
             percent(point.share, 0),
@@ -210,7 +217,8 @@ def differences_table(compared: Sequence[Difference], *, known: bool) -> Table:
         for d in compared
     )
     columns = ("Difference", "Estimate", "95 % interval", "n", "Called no difference", "Smallest it could see")
-    return Table("The two differences that decide, in percentage points.", columns, rows)
+    pasted = ", and that to copy and paste" if any(d.reference == PASTED_ARM for d in compared) else ""
+    return Table(f"The two differences that decide{pasted}, in percentage points.", columns, rows)
 
 
 def fidelity_table(fidelity: Sequence[FidelityScores]) -> Table:
@@ -241,8 +249,11 @@ def fidelity_table(fidelity: Sequence[FidelityScores]) -> Table:
     return Table(caption, columns, rows)
 
 
-def variety_table(fidelity: Sequence[FidelityScores]) -> Table:
-    """How varied within themselves: synthetic slices and their references of the same n, a row each."""
+def variety_table(fidelity: Sequence[FidelityScores], *, painted: bool = False) -> Table:
+    """How varied within themselves: synthetic slices and their references of the same n, a row each.
+
+    painted: without how many a generator may know, which repeats of given heads do not tell.
+    """
     rows = tuple(
         (
             *_of(scores, origin),
@@ -250,14 +261,14 @@ def variety_table(fidelity: Sequence[FidelityScores]) -> Table:
             decimal(metrics.spread, 2),
             "–" if metrics.dissimilarity is None else decimal(metrics.dissimilarity, 3),
             percent(metrics.duplicate_share),
-            "–" if metrics.support is None else f"{metrics.support:,.0f}",
+            *(() if painted else ("–" if metrics.support is None else f"{metrics.support:,.0f}",)),
         )
         for scores in fidelity
         for origin, metrics in _sets(scores)
     )
     columns = (
         "Slices", "Fold", "Features", "n", "As varied as so many different (Vendi)", "Spread", "Dissimilarity of two",
-        "All but repeat another", "Different slices it may know",
+        "All but repeat another", *(() if painted else ("Different slices it may know",)),
     )  # fmt: skip
     return Table("Variety within each set; all are better high, but for repeats.", columns, rows)
 
@@ -314,6 +325,7 @@ def _of(scores: FidelityScores, origin: str) -> tuple[str, ...]:
 
 def memorisation_table(memorisation: Sequence[MemorisationScores]) -> Table:
     """What the screen refused, and distances beside those of held-out real slices."""
+    painted = any(scores.contains_patient_anatomy for scores in memorisation)
     rows = tuple(
         (
             diagnosis_name(scores.diagnosis),
@@ -326,6 +338,7 @@ def memorisation_table(memorisation: Sequence[MemorisationScores]) -> Table:
             decimal(scores.threshold, 3),
             decimal(scores.median_distance_synthetic, 3),
             decimal(scores.median_distance_held_out_real, 3),
+            *((_outside(scores),) if painted else ()),
         )
         for scores in memorisation
     )
@@ -333,12 +346,19 @@ def memorisation_table(memorisation: Sequence[MemorisationScores]) -> Table:
         "Slices", "Fold", "Generated, n", "Near-copies refused, n", "Broken refused, n", "Kept, n",
         "Held-out real by the same rule", "Near-copy below",
         "Median distance, synthetic", "Median distance, held-out real",
+        *(("Outside the painted region, copy rate",) if painted else ()),
     )  # fmt: skip
     caption = (
-        "Distance to the nearest training slice, relative to the next patient’s: 0 is a copy, "
+        f"{'Inside the painted region alone. ' if painted else ''}Distance to the nearest training slice, relative to "
+        "the next patient’s: 0 is a copy, "
         "1 is no nearer to one patient than to the next."
     )
     return Table(caption, columns, rows)
+
+
+def _outside(scores: MemorisationScores) -> str:
+    """How many slices equal their source outside of the painted region, as a rate."""
+    return "–" if scores.outside_copy_share is None else copy_rate(scores.outside_copy_share)
 
 
 def traces_table(memorisation: Sequence[MemorisationScores]) -> Table | None:
@@ -400,8 +420,8 @@ def discriminators_table(discriminators: Sequence[DiscriminatorScores]) -> Table
     return Table("What the discriminator of each kept generator could tell; 50 % is a draw.", columns, rows)
 
 
-def training_table(training: Sequence[TrainingRecord], *, known: bool) -> Table:
-    """What each generator learned from and how long."""
+def training_table(training: Sequence[TrainingRecord], *, known: bool, painted: bool = False) -> Table:
+    """What each generator or painter learned from and how long; of generators, what the collapse watch did."""
     rows = tuple(
         (
             diagnosis_name(record.diagnosis),
@@ -410,16 +430,20 @@ def training_table(training: Sequence[TrainingRecord], *, known: bool) -> Table:
             count(record.images_seen, "image", "images"),
             f"{record.generator_parameters:,}",
             f"{record.discriminator_parameters:,}",
-            _alarms(record),
-            "–" if record.kept_at is None else f"at {count(record.kept_at, 'image', 'images')}",
+            *(() if painted else (_alarms(record), _kept(record))),
         )
         for record in training
     )
+    by = maker(painted=painted)
     columns = (
-        "Generator of", "Fold", "Learned from", "Shown", "Weights, generator", "Weights, discriminator",
-        "Alarms of the collapse watch", "Kept",
+        f"{by.capitalize()} of", "Fold", "Learned from", "Shown", f"Weights, {by}", "Weights, discriminator",
+        *(() if painted else ("Alarms of the collapse watch", "Kept")),
     )  # fmt: skip
-    return Table("The generators that were trained, each only on the training part of its fold.", columns, rows)
+    return Table(f"The {by}s that were trained, each only on the training part of its fold.", columns, rows)
+
+
+def _kept(record: TrainingRecord) -> str:
+    return "–" if record.kept_at is None else f"at {count(record.kept_at, 'image', 'images')}"
 
 
 def _alarms(record: TrainingRecord) -> str:
@@ -494,3 +518,54 @@ def errors_table(errors: Sequence[PerThousand]) -> Table:
     rows = tuple((f"{e.event} {e.among}", e.reference, e.primary, e.change) for e in errors)
     columns = ("Errors", "Without synthetic", "With synthetic", "Change")
     return Table("What it means per 1,000 scans", columns, rows)
+
+
+def transfer_table(transfer: Sequence[TransferScores]) -> Table:
+    """Classifiers carried from synthetic to real slices and back, a row a fold and sharpness."""
+    rows = tuple(
+        (
+            f"fold {scores.fold}, {sharpness(scores)}",
+            f"{scores.n_synthetic:,}",
+            f"{scores.n_real:,}",
+            percent(scores.synthetic_inside),
+            percent(scores.real_inside),
+            percent_interval(scores.synthetic_to_real),
+            percent_interval(scores.real_to_real),
+            percent(scores.real_to_synthetic),
+            points_interval(scores.loss).replace("+", ""),
+            "carried" if scores.shortcuts else "not found",
+        )
+        for scores in transfer
+    )
+    columns = (
+        "Images", "Learned from, n", "Real test slices, n", "Synthetic, tested on other synthetic",
+        "Real, tested on other real", "Synthetic, tested on real", "Real, tested on the same", "Real, on synthetic",
+        "Loss on real by learning from synthetic", "Shortcuts",
+    )  # fmt: skip
+    caption = (
+        "Balanced accuracy of small classifiers that learned from so many synthetic or real slices, or from about half "
+        "where they are tested on others of the training part. A loss above 0 is worse than learning from real slices."
+    )
+    return Table(caption, columns, rows)
+
+
+def ways_table(ways: Sequence[WayTried]) -> Table:
+    """What each way of learning reached on inner folds, a row a fold, the chosen one marked."""
+    tried = [way for way in get_args(Way) if any(one.way == way for one in ways)]
+    by_place = {(one.fold, one.way): one for one in ways}
+    rows = tuple(
+        (
+            f"fold {fold}",
+            f"{max(one.n_groups for one in ways if one.fold == fold):,}",
+            *(_reached(by_place.get((fold, way))) for way in tried),
+        )
+        for fold in dict.fromkeys(one.fold for one in ways)
+    )
+    columns = ("Fold", "Groups kept aside, n", *(WAY_NAMES[way].capitalize() for way in tried))
+    return Table(
+        "Ways to learn from synthetic slices: balanced accuracy on inner folds of the training part.", columns, rows
+    )
+
+
+def _reached(one: WayTried | None) -> str:
+    return "–" if one is None else f"{percent(one.balanced_accuracy)}{', chosen' if one.chosen else ''}"

@@ -24,6 +24,7 @@ from data_contracts.results import (
     ExternalTest,
     FidelityScores,
     LearningPoint,
+    LesionSource,
     MemorisationScores,
     Picture,
     Provenance,
@@ -34,6 +35,8 @@ from data_contracts.results import (
     ShortcutScores,
     Statistics,
     TrainingRecord,
+    TransferScores,
+    WayTried,
 )
 
 
@@ -539,3 +542,79 @@ def full_summary(**changes: object) -> RunSummary:
         "memorisation": tuple(traced(diagnosis=diagnosis) for diagnosis in ("tumour", "no_tumour")),
     }
     return build_summary(**{**fields, **changes})
+
+
+# --- painted slices ---
+
+
+def to_copy_paste(estimate: float = 0.031, low: float = 0.009, high: float = 0.053) -> Difference:
+    return difference(estimate, low, high, reference="real+classic+copy_paste")
+
+
+def transfer(fold: int = 0, loss: float = 0.031, *, half: float = 0.03, **changes: object) -> TransferScores:
+    """Learned from synthetic slices a classifier loses so much on real ones; the figures FACTS has of painted ones."""
+    fields: dict[str, object] = {
+        "fold": fold,
+        "blurred_to": None,
+        "n_synthetic": 880,
+        "n_real": 167,
+        "synthetic_inside": 0.872,
+        "real_inside": 0.884,
+        "synthetic_to_real": estimate(0.891 - loss, 0.04),
+        "real_to_real": estimate(0.891, 0.03),
+        "real_to_synthetic": 0.853,
+        "loss": estimate(loss, half),
+        "shortcuts": False,
+    }
+    return TransferScores.model_validate({**fields, **changes})
+
+
+def ways(fold: int = 0, chosen: str = "mix") -> tuple[WayTried, ...]:
+    reached = {"mix": 0.871, "pretrain": 0.868, "weigh": 0.859, "curriculum": 0.874, "balance": 0.846}
+    return tuple(
+        WayTried.model_validate(
+            {"fold": fold, "way": way, "balanced_accuracy": value, "n_groups": 53, "chosen": way == chosen}
+        )
+        for way, value in reached.items()
+    )
+
+
+def lesions(fold: int = 0, source: str = "given", **changes: object) -> LesionSource:
+    fields: dict[str, object] = {"fold": fold, "source": source, "n_tumour": 449, "n_usable": 441}
+    return LesionSource.model_validate({**fields, **changes})
+
+
+def painted_copies(diagnosis: str = "tumour", fold: int = 0, **changes: object) -> MemorisationScores:
+    """Figures of the painted regions alone; all around them is a patient's."""
+    fields = {"n_near_copies": 3, "contains_patient_anatomy": True, "outside_copy_share": 1.0, **changes}
+    return memorisation(diagnosis=diagnosis, fold=fold, **fields)
+
+
+def painted_summary(*, folds: int = 5, **changes: object) -> RunSummary:
+    """A study of painted slices that gained 4.2 points, 3.1 more than copy and paste did."""
+    plain = full_summary()
+    arms = {one.arm: one for one in plain.arms}
+    pasted = arms["real+classic+duplicates"].model_copy(
+        update={"arm": "real+classic+copy_paste", "balanced_accuracy": estimate(0.872), "sensitivity": estimate(0.864)}
+    )
+    order = ("real", "real+classic", "real+classic+duplicates", "pasted", "real+classic+synthetic", "synthetic_only")
+    places = [(fold, diagnosis) for fold in range(folds) for diagnosis in ("tumour", "no_tumour")]
+    config = {"synthesis": {"strategy": "paint"}, "painter": {"images": 24_000}}
+    fields: dict[str, object] = {
+        "difference": difference(0.042, 0.017, 0.067),
+        "difference_to_duplicates": difference(0.044, 0.018, 0.070, reference="real+classic+duplicates"),
+        "difference_to_copy_paste": to_copy_paste(),
+        "arms": tuple({**arms, "pasted": pasted}[name] for name in order),
+        "fidelity": tuple(of_diagnosis(*place)[0] for place in places),
+        "discriminators": (),
+        "memorisation": tuple(painted_copies(diagnosis, fold) for fold, diagnosis in places),
+        "transfer": tuple(
+            transfer(fold, 0.031 + 0.01 * (fold - 2), blurred_to=side) for fold in range(folds) for side in (None, 16)
+        ),
+        "ways": tuple(one for fold in range(folds) for one in ways(fold, "mix" if fold % 2 else "curriculum")),
+        "lesions": tuple(lesions(fold, n_usable=441 - fold) for fold in range(folds)),
+        "training": tuple(of_diagnosis(*place)[2] for place in places),
+        "data": run_data(folds=folds, subjects_known=True),
+        "provenance": plain.provenance.model_copy(update={"preset": "paint", "config": config}),
+    }
+    return full_summary(**{**fields, **changes})

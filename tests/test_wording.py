@@ -41,6 +41,7 @@ from data_contracts.results import (
     FidelityScores,
     MemorisationScores,
     Picture,
+    Provenance,
     RuleCount,
     RunSummary,
     TrainingRecord,
@@ -76,7 +77,7 @@ def summary(
 ) -> RunSummary:
     """Only the parts that a sentence reads; the whole record is tested in test_render."""
     fields = {"verdict": verdict, "difference": to_reference, "difference_to_duplicates": to_duplicates, "data": data()}
-    fields["shortcuts"] = ()
+    fields |= {"shortcuts": (), "memorisation": (), "provenance": Provenance.model_construct(config={})}
     return RunSummary.model_construct(**{**fields, **changes})
 
 

@@ -4,6 +4,34 @@ Each says the direction of its number, its n, and what it does not show. Fractio
 percentage points go out.
 """
 
-from reports.wording import controls, copies, data, diversity, further, names, pictures, training, verdict, watch
+from reports.wording import (
+    controls,
+    copies,
+    data,
+    diversity,
+    further,
+    names,
+    paste,
+    pictures,
+    training,
+    transfer,
+    verdict,
+    watch,
+    ways,
+)
 
-__all__ = ["controls", "copies", "data", "diversity", "further", "names", "pictures", "training", "verdict", "watch"]
+__all__ = [
+    "controls",
+    "copies",
+    "data",
+    "diversity",
+    "further",
+    "names",
+    "paste",
+    "pictures",
+    "training",
+    "transfer",
+    "verdict",
+    "watch",
+    "ways",
+]

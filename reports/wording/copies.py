@@ -1,8 +1,39 @@
-"""Whether patients come out again."""
+"""Whether patients come out again, and what of them is in painted slices by design."""
+
+from collections.abc import Sequence
 
 from data_contracts.results import MemorisationScores
-from reports.numbers import decimal, percent, plain_interval, was
+from reports.numbers import decimal, digits_apart, percent, plain_interval, was
 from reports.wording.names import slices_of
+
+INSIDE = " inside the painted region"
+
+
+def anatomy_reading(memorisation: Sequence[MemorisationScores]) -> str:
+    """That painted slices are slices of patients, how far they copy them, and what follows; empty of other sets."""
+    painted = [scores for scores in memorisation if scores.contains_patient_anatomy and scores.n_generated]
+    if not painted:
+        return ""
+    n, copies = sum(s.n_generated for s in painted), sum(s.n_near_copies for s in painted)
+    n_real = sum(s.n_held_out_real for s in painted)
+    real = sum(s.held_out_real_near_copy_share * s.n_held_out_real for s in painted) / n_real if n_real else 0.0
+    told = [(s.outside_copy_share, s.n_generated) for s in painted if s.outside_copy_share is not None]
+    outside = ""
+    if told:
+        share = sum(share * of for share, of in told) / sum(of for _, of in told)
+        outside = f" (copy rate outside of it: {copy_rate(share)})"
+    beside = f"; of such regions in held-out real slices the same rule calls {percent(real)} so" if n_real else ""
+    return (
+        f"Each painted slice is a real patient’s slice but for the painted region{outside}. Inside: {copies:,} of "
+        f"{n:,} {was(copies)} near-copies ({percent(copies / n)}){beside}. Treat the set as patient data."
+    )
+
+
+def copy_rate(share: float) -> str:
+    """A share of copies as a rate: `1` only where every slice is one, else with as many decimals as tell it from 1."""
+    digits = digits_apart(share, 1.0, 2)
+    told = decimal(share, digits)
+    return "1" if share == 1 else "just below 1" if told == decimal(1.0, digits) else told
 
 
 def copies_reading(scores: MemorisationScores) -> str:
@@ -10,13 +41,19 @@ def copies_reading(scores: MemorisationScores) -> str:
     if scores.n_generated == 0:
         return f"No {slices_of(scores.diagnosis)} were generated."
     share = percent(scores.n_near_copies / scores.n_generated)
+    inside = INSIDE if scores.contains_patient_anatomy else ""
     return (
-        f"Of {scores.n_generated:,} generated {slices_of(scores.diagnosis)}, {scores.n_near_copies:,} ({share}) "
-        f"{was(scores.n_near_copies)} too near to a training slice and {scores.n_broken:,} {was(scores.n_broken)} "
-        f"broken; all of these were refused and {scores.n_kept:,} {was(scores.n_kept)} kept. {_moved(scores)}"
-        f"The same rule would call {percent(scores.held_out_real_near_copy_share)} of "
-        f"{scores.n_held_out_real:,} held-out real slices near-copies. {_distance(scores)}"
+        f"Of {scores.n_generated:,} {_made(scores)} {slices_of(scores.diagnosis)}, {scores.n_near_copies:,} ({share}) "
+        f"{was(scores.n_near_copies)} too near to a training slice{inside} and {scores.n_broken:,} "
+        f"{was(scores.n_broken)} broken; all of these were refused and {scores.n_kept:,} {was(scores.n_kept)} kept. "
+        f"{_moved(scores)}The same rule would call {percent(scores.held_out_real_near_copy_share)} of "
+        f"{scores.n_held_out_real:,} held-out real slices near-copies{' in such a region' if inside else ''}. "
+        f"{_distance(scores)}"
     )
+
+
+def _made(scores: MemorisationScores) -> str:
+    return "painted" if scores.contains_patient_anatomy else "generated"
 
 
 def _moved(scores: MemorisationScores) -> str:
@@ -31,7 +68,7 @@ def _moved(scores: MemorisationScores) -> str:
 
 def feature_copies_reading(scores: MemorisationScores) -> str:
     """Copies and authenticity in features, beside held-out real slices; empty where neither was measured."""
-    n, n_real = f"{scores.n_generated:,} generated", f"{scores.n_held_out_real:,} held-out real"
+    n, n_real = f"{scores.n_generated:,} {_made(scores)}", f"{scores.n_held_out_real:,} held-out real"
     found = []
     share, real = scores.feature_copy_share, scores.held_out_real_feature_copy_share
     if share is not None and real is not None:
@@ -48,7 +85,8 @@ def feature_copies_reading(scores: MemorisationScores) -> str:
         )
     if not found:
         return ""
-    return f"In features{f' of {scores.extractor}' if scores.extractor else ''}: {' '.join(found)}"
+    of = f" of {scores.extractor}" if scores.extractor else ""
+    return f"In features{of}{INSIDE if scores.contains_patient_anatomy else ''}: {' '.join(found)}"
 
 
 def _more(share: float, real: float) -> str:
@@ -64,6 +102,8 @@ def membership_reading(scores: MemorisationScores) -> str:
         f"AUC {plain_interval(auc)}, 0.5 is guessing; training slices against {scores.n_held_out_real:,} held-out real "
         f"ones, by their nearest of the synthetic {slices_of(scores.diagnosis)}"
     )
+    if scores.contains_patient_anatomy:
+        found = f"{found}, of the painted region alone; the anatomy around it shows its patient in any case"
     if auc.low > 0.5:
         return f"One can tell, better than by guessing, who was in the training part: {found}."
     if auc.high < 0.5:
@@ -80,7 +120,8 @@ def _distance(scores: MemorisationScores) -> str:
     synthetic, real = scores.median_distance_synthetic, scores.median_distance_held_out_real
     where = "nearer to" if synthetic < real else "farther from" if synthetic > real else "just as far from"
     end = "a training slice than a" if where != "just as far from" else "a training slice as a"
+    median = "Inside, the median" if scores.contains_patient_anatomy else "The median"
     return (
-        f"The median synthetic slice lies {where} {end} held-out real one does (relative distance "
+        f"{median} synthetic slice lies {where} {end} held-out real one does (relative distance "
         f"{decimal(synthetic, 3)} and {decimal(real, 3)}; 0 is a copy, 1 is no nearer to one patient than to the next)."
     )

@@ -1,8 +1,17 @@
-"""What came in, what was used, and whether it gives the diagnosis away."""
+"""What came in, what was used, whether it gives the diagnosis away, and where lesions were known from."""
 
-from data_contracts.results import DataFlow, ShortcutScores
-from reports.numbers import NBSP, count, percent, slices, units
+from collections.abc import Sequence
+from typing import Final
+
+from data_contracts.results import DataFlow, LesionSource, ShortcutScores
+from reports.numbers import NBSP, count, decimal, percent, slices, units
 from reports.wording.names import LABEL_RULE_NAMES
+
+LESION_SOURCES: Final = {
+    "given": "masks given with the scans",
+    "drawn": "outlines drawn by hand",
+    "found": "a search that was shown no mask, in the training part alone",
+}
 
 
 def data_sentence(data: DataFlow) -> str:
@@ -79,3 +88,38 @@ def shortcut_reading(scores: ShortcutScores) -> str:
 def rule_name(rule: str) -> str:
     """A quarantine rule as words: `not_a_head` is `not a head`."""
     return rule.replace("_", " ")
+
+
+def lesions_reading(lesions: Sequence[LesionSource]) -> str:
+    """Where lesions were known from, for how many slices, and how good found ones are; empty where none were needed."""
+    return " ".join(
+        _lesions_of(source, [one for one in lesions if one.source == source])
+        for source in dict.fromkeys(one.source for one in lesions)
+    )
+
+
+def _lesions_of(source: str, of: Sequence[LesionSource]) -> str:
+    usable, tumour = (sum(counts) / len(of) for counts in ([o.n_usable for o in of], [o.n_tumour for o in of]))
+    mean = f" (mean over {len(of)} folds)" if len(of) > 1 else ""
+    said = (
+        f"Where lesions lie was known from {LESION_SOURCES[source]}: usable in {_whole(usable)} of {_whole(tumour)} "
+        f"tumour slices of the training part{mean}."
+    )
+    return f"{said} {_found_quality(of)}" if source == "found" else said
+
+
+def _found_quality(of: Sequence[LesionSource]) -> str:
+    dice, hits = [o.dice for o in of if o.dice is not None], [o.hit_rate for o in of if o.hit_rate is not None]
+    found = [
+        f"Dice {decimal(sum(dice) / len(dice), 2)} (1 is the same outline)" if dice else "",
+        f"the most suspicious point lies in the lesion in {percent(sum(hits) / len(hits), 0)} of slices"
+        if hits
+        else "",
+    ]
+    if not any(found):
+        return "How well these match the true lesions is not known: no true mask was at hand."
+    return f"Held against true masks that the search did not see: {', '.join(text for text in found if text)}."
+
+
+def _whole(n: float) -> str:
+    return f"{n:,.0f}"

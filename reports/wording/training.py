@@ -1,22 +1,25 @@
-"""How a generator was trained."""
+"""How a generator of whole slices or a painter was trained."""
 
 from typing import Final
 
+from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.results import DiscriminatorScores, TrainingRecord
 from reports.numbers import NBSP, count, images, percent, slices, units
-from reports.wording.names import slices_of
+from reports.wording.names import made, maker, slices_of
 from reports.wording.watch import went_back
 
 NEARLY_ALL: Final = 0.95  # above this the discriminator has all but won and teaches the generator little
 
 
-def training_reading(record: TrainingRecord, *, known: bool) -> str:
+def training_reading(record: TrainingRecord, *, known: bool, painted: bool = False) -> str:
     """How one generator was trained, and where the contest stood at the end."""
     without = " (without those that an alarm went back on)" if went_back(record) else ""
+    lesson = _lesson(record.diagnosis) if painted else ""
+    weights = count(record.generator_parameters, "weight", "weights")
     start = (
-        f"Learned from {slices(record.n_slices)} of {units(record.n_subjects, known=known)}, shown "
-        f"{images(record.images_seen)}{without}; {count(record.generator_parameters, 'weight', 'weights')} in "
-        f"the generator, {record.discriminator_parameters:,} in the discriminator."
+        f"Learned from {slices(record.n_slices)} of {units(record.n_subjects, known=known)}{lesson}, shown "
+        f"{images(record.images_seen)}{without}; {weights} in the {maker(painted=painted)}, "
+        f"{record.discriminator_parameters:,} in the discriminator."
     )
     if not record.curve:
         return f"{start} No curve was recorded."
@@ -24,10 +27,21 @@ def training_reading(record: TrainingRecord, *, known: bool) -> str:
     end = last[-max(1, len(last) // 10) :]  # the last tenth: one tick alone is noise
     accuracy = sum(point.discriminator_accuracy for point in end) / len(end)
     state = (
-        f"At the end the discriminator told real from synthetic in {percent(accuracy, 0)} of images (50 % is a draw)"
+        f"At the end the discriminator told real from {made(painted=painted)} in {percent(accuracy, 0)} of images "
+        "(50 % is a draw)"
     )
-    alarm = ": it had all but won, and the generator could learn little more." if accuracy >= NEARLY_ALL else "."
+    won = f": it had all but won, and the {maker(painted=painted)} could learn little more"
+    alarm = f"{won if accuracy >= NEARLY_ALL else ''}."
     return f"{start} {state}{alarm}"
+
+
+def _lesson(diagnosis: str) -> str:
+    """What a painter learns by, in brackets; empty of a diagnosis that none paints."""
+    return {
+        TUMOUR: " (restoring hidden lesions of real tumour slices, and painting lesions into real no-tumour slices)",
+        NO_TUMOUR: " (restoring hidden parts of real no-tumour slices, and painting healthy tissue over the lesions of "
+        "real tumour slices)",
+    }.get(diagnosis, "")
 
 
 def discriminator_reading(scores: DiscriminatorScores) -> str:

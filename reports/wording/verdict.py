@@ -46,17 +46,27 @@ def advice(summary: RunSummary) -> str:
     if failed_controls(summary):
         return f"{disbelief(summary)} Neither the verdict nor any accuracy on this page can be relied on."
     return {
-        "gain": _advice_gain(summary.difference_to_duplicates),
+        "gain": _advice_gain(summary),
         "equivalent": "There is no reason in this result to add the synthetic set to training.",
         "harm": "Do not add this synthetic set to training.",
         "insufficient_evidence": "Do not rely on the synthetic set for training until a larger test has been made.",
     }[summary.verdict]
 
 
-def _advice_gain(to_duplicates: Difference) -> str:
-    if to_duplicates.low > 0:
-        return "On this data the synthetic set is worth adding to training. Confirm it on scans of another hospital."
-    return "But repeated copies of the real slices may do as well: it is not shown that the synthetic ones are needed."
+def _advice_gain(summary: RunSummary) -> str:
+    to_paste = summary.difference_to_copy_paste
+    if summary.difference_to_duplicates.low <= 0:
+        return (
+            "But repeated copies of the real slices may do as well: it is not shown that the synthetic ones are needed."
+        )
+    if to_paste is not None and to_paste.high < 0:
+        return "But copy and paste of real lesions, which needs no network, did better."
+    if to_paste is not None and to_paste.low <= 0:
+        return (
+            "But copy and paste of real lesions, which needs no network, may do as well: it is not shown that the "
+            "synthetic slices are needed."
+        )
+    return "On this data the synthetic set is worth adding to training. Confirm it on scans of another hospital."
 
 
 def difference_sentence(difference: Difference, *, known: bool) -> str:

@@ -11,8 +11,13 @@ RAISED: Final = ("alarm", "stop")  # verdicts of a tick at which an alarm was ra
 SMALLEST_HELD_OUT: Final = 16  # slices; with fewer held out the watch takes the kernel distance to training slices
 
 
-def watch_reading(record: TrainingRecord) -> str:
+def watch_reading(record: TrainingRecord, *, painted: bool = False) -> str:
     """How often the collapse watch looked and how many alarms it raised; or that none looked."""
+    if painted and not record.watched:
+        return (
+            "No collapse watch looks on while a painter learns, for the head around what it paints is a real one. "
+            "Whether its paintings vary can only be read from the painted slices in the end."
+        )
     if not record.watched:
         return (
             "No collapse watch looked on during this training: whether the generator repeats itself can only be read "

@@ -1,0 +1,31 @@
+"""The ways to learn from synthetic slices beside real ones, and which one a fold chose."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from data_contracts.results import Way, WayTried
+from reports.numbers import count
+
+WAY_NAMES: Final[dict[Way, str]] = {
+    "mix": "mixed with real ones",
+    "pretrain": "synthetic ones first, then real ones alone",
+    "weigh": "mixed, synthetic ones counting less",
+    "curriculum": "fewer and fewer synthetic ones step by step",
+    "balance": "only as many as even out the diagnoses",
+}
+
+
+def ways_reading(ways: Sequence[WayTried]) -> str:
+    """Which way each fold chose, by what, and what the figures of the choice are not.
+
+    ways: at least one.
+    """
+    folds = len({tried.fold for tried in ways})
+    chosen = Counter(tried.way for tried in ways if tried.chosen).most_common()
+    in_folds = ", ".join(f"{WAY_NAMES[way]} ({n} of {count(folds, 'fold', 'folds')})" for way, n in chosen)
+    return (
+        f"How to learn from the synthetic slices was chosen in each fold by its training part alone, before any test "
+        f"slice was looked at: {in_folds or 'none could be tried, so mixed with real ones'}. The figures that chose "
+        "flatter what they chose; the arms above are the result."
+    )
