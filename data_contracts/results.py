@@ -224,6 +224,13 @@ class ExternalTest(Record):
     delong_p: float | None
 
 
+class PastedUtility(Record):
+    """Did slices by copy and paste help? By the rule of the verdict, with PASTED_ARM in the place of PRIMARY_ARM."""
+
+    verdict: Verdict
+    difference: Difference  # PASTED_ARM minus REFERENCE_ARM
+
+
 class UtilityComparison(Record):
     """Did synthetic data help? The arms, the two differences that decide, and the verdict; `metrics/utility.json`."""
 
@@ -231,6 +238,7 @@ class UtilityComparison(Record):
     difference: Difference  # PRIMARY_ARM minus REFERENCE_ARM
     difference_to_duplicates: Difference  # PRIMARY_ARM minus DUPLICATES_ARM
     difference_to_copy_paste: Difference | None = None  # PRIMARY_ARM minus PASTED_ARM, where the study has that arm
+    copy_paste: PastedUtility | None = None
     arms: tuple[ArmScores, ...]
     statistics: Statistics | None = None
     dose: tuple[DosePoint, ...] = ()  # in order of ratio, the primary one among them; () where no other was tried
@@ -547,6 +555,7 @@ class RunSummary(Record):
     difference: Difference  # primary: PRIMARY_ARM minus REFERENCE_ARM
     difference_to_duplicates: Difference  # PRIMARY_ARM minus DUPLICATES_ARM
     difference_to_copy_paste: Difference | None = None  # PRIMARY_ARM minus PASTED_ARM, where the study has that arm
+    copy_paste: PastedUtility | None = None
     data: DataFlow
     shortcuts: tuple[ShortcutScores, ...]
     arms: tuple[ArmScores, ...]

@@ -67,6 +67,7 @@ def summarise(
         difference=comparison.difference,
         difference_to_duplicates=comparison.difference_to_duplicates,
         difference_to_copy_paste=comparison.difference_to_copy_paste,
+        copy_paste=comparison.copy_paste,
         data=_data_flow(run, record, folds),
         shortcuts=tuple(shortcuts),
         arms=comparison.arms,

@@ -26,6 +26,7 @@ from data_contracts.results import (
     LearningPoint,
     LesionSource,
     MemorisationScores,
+    PastedUtility,
     Picture,
     Provenance,
     RuleCount,
@@ -604,6 +605,10 @@ def painted_summary(*, folds: int = 5, **changes: object) -> RunSummary:
         "difference": difference(0.042, 0.017, 0.067),
         "difference_to_duplicates": difference(0.044, 0.018, 0.070, reference="real+classic+duplicates"),
         "difference_to_copy_paste": to_copy_paste(),
+        "copy_paste": PastedUtility(
+            verdict="insufficient_evidence",
+            difference=difference(0.011, -0.012, 0.034, arm="real+classic+copy_paste"),
+        ),
         "arms": tuple({**arms, "pasted": pasted}[name] for name in order),
         "fidelity": tuple(of_diagnosis(*place)[0] for place in places),
         "discriminators": (),

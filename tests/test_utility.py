@@ -517,9 +517,15 @@ def test_copy_paste_stands_beside_where_the_study_has_it_and_changes_no_verdict(
     assert found.difference_to_copy_paste.arm == PRIMARY_ARM
     for field in ("estimate", "low", "high"):
         assert getattr(found.difference_to_copy_paste, field) == getattr(alone.difference_to_duplicates, field)
+    assert found.copy_paste.difference.arm == PASTED_ARM
+    assert found.copy_paste.difference.reference == REFERENCE_ARM
+    assert found.copy_paste.difference.estimate == pytest.approx(
+        alone.difference.estimate - alone.difference_to_duplicates.estimate
+    )
+    assert found.copy_paste.verdict != "gain"  # it is the duplicates
     assert tuple(scores.arm for scores in found.arms) == PASTE.arms
     rest = tuple(scores for scores in found.arms if scores.arm != PASTED_ARM)
-    assert found.model_copy(update={"difference_to_copy_paste": None, "arms": rest}) == alone
+    assert found.model_copy(update={"difference_to_copy_paste": None, "copy_paste": None, "arms": rest}) == alone
 
 
 def test_same_seed_same_comparison():

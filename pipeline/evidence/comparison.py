@@ -20,6 +20,7 @@ from data_contracts.results import (
     DosePoint,
     Estimate,
     LearningPoint,
+    PastedUtility,
     UtilityComparison,
     Verdict,
 )
@@ -51,6 +52,7 @@ def compare(predictions: pd.DataFrame, *, config: UtilityConfig, rng: np.random.
         difference=to_reference,
         difference_to_duplicates=to_duplicates,
         difference_to_copy_paste=_difference(drawn, reference=PASTED_ARM, config=config) if pasted else None,
+        copy_paste=_pasted(drawn, config) if pasted else None,
         arms=tuple(_arm_scores(drawn, primary, arm=arm) for arm in config.arms),
         statistics=further_tests(
             drawn,
@@ -77,11 +79,16 @@ def _verdict(drawn: Bootstrap, arm: str, config: UtilityConfig) -> Verdict:
     )
 
 
-def _difference(drawn: Bootstrap, *, reference: Arm, config: UtilityConfig) -> Difference:
-    estimate, detectable = drawn.difference(PRIMARY_ARM, reference, "balanced_accuracy")
+def _pasted(drawn: Bootstrap, config: UtilityConfig) -> PastedUtility:
+    difference = _difference(drawn, arm=PASTED_ARM, reference=REFERENCE_ARM, config=config)
+    return PastedUtility(verdict=_verdict(drawn, PASTED_ARM, config), difference=difference)
+
+
+def _difference(drawn: Bootstrap, *, reference: Arm, config: UtilityConfig, arm: Arm = PRIMARY_ARM) -> Difference:
+    estimate, detectable = drawn.difference(arm, reference, "balanced_accuracy")
     return Difference(
         **estimate.model_dump(),
-        arm=PRIMARY_ARM,
+        arm=arm,
         reference=reference,
         n_subjects=len(drawn.study.groups),
         n_slices=drawn.study.n_slices,

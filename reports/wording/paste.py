@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from data_contracts.results import PASTED_ARM, Difference, Estimate, RunSummary
+from data_contracts.results import PASTED_ARM, Difference, RunSummary
 from reports.numbers import NBSP, points, points_interval
 from reports.wording.controls import failed_controls
 from reports.wording.names import is_painted, made
@@ -19,27 +19,14 @@ def recommended(summary: RunSummary) -> Choice | None:
 
     Synthetic slices must be a gain and, by their whole interval, better than copy and paste. Where they are a gain
     and no more, copy and paste is the simpler of two that cannot be told apart. Where they are none, copy and paste
-    must have been shown to help by itself.
+    must be a gain itself, by the same rule.
     """
     to_paste = summary.difference_to_copy_paste
     if to_paste is None or failed_controls(summary):
         return None
     if summary.verdict == "gain":
         return "synthetic" if to_paste.low > 0 else "copy_paste"
-    helps = _less(summary.difference, to_paste).low > 0 and _less(summary.difference_to_duplicates, to_paste).low > 0
-    return "copy_paste" if helps and to_paste.low <= 0 else "neither"
-
-
-def _less(to_other: Difference, to_paste: Difference) -> Estimate:
-    """Copy and paste minus the other reference, from what synthetic slices made against both.
-
-    The interval is that of interval arithmetic: never too narrow, as no correlation of the two can add more.
-    """
-    return Estimate(
-        estimate=to_other.estimate - to_paste.estimate,
-        low=to_other.low - to_paste.high,
-        high=to_other.high - to_paste.low,
-    )
+    return "copy_paste" if summary.copy_paste is not None and summary.copy_paste.verdict == "gain" else "neither"
 
 
 def recommendation(summary: RunSummary) -> str:
@@ -52,11 +39,11 @@ def recommendation(summary: RunSummary) -> str:
         return f"Recommended: {name} slices. They {_against(to_paste)}."
     if choice == "copy_paste" and summary.verdict == "gain":
         return f"Recommended: copy and paste of real lesions. {name.capitalize()} slices {_against(to_paste)}."
-    if choice == "copy_paste":
-        gain = _less(summary.difference, to_paste)
+    if summary.copy_paste is not None and choice == "copy_paste":
+        gain = summary.copy_paste.difference
         return (
             f"Recommended: copy and paste of real lesions. It is shown to help ({points(gain.estimate)}{NBSP}points "
-            f"against no added slices, 95{NBSP}% interval within {points(gain.low)} to {points(gain.high)}), whereas "
+            f"against no added slices, 95{NBSP}% interval {points(gain.low)} to {points(gain.high)}), whereas "
             f"{name} slices are not; they {_against(to_paste)}."
         )
     return (
