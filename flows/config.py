@@ -9,7 +9,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from data_contracts.manifest import DIAGNOSES
 from data_contracts.results import PASTED_ARM, PRIMARY_EXTRACTOR
@@ -22,6 +22,7 @@ from pipeline.scans.normalise import NormaliseConfig
 from pipeline.scans.split import SplitConfig
 from pipeline.synthesis import recipes
 from pipeline.synthesis.gan import GanConfig
+from pipeline.synthesis.model_dir import ModelError
 from pipeline.synthesis.painter import PainterConfig
 
 PRESETS = ("smoke", "quick", "paint", "standard", "large", "demo")
@@ -96,8 +97,22 @@ class StudyConfig(BaseModel):
     shortcuts: ShortcutConfig = ShortcutConfig()
     fidelity: FidelityConfig = FidelityConfig()
     utility: UtilityConfig = UtilityConfig()
-    transfer: TransferConfig | None = None  # whether, and how, classifiers are carried between synthetic and real
+    transfer: TransferConfig | None = None  # whether (false: no) and how classifiers are carried over to real slices
     phantoms: PhantomsConfig = PhantomsConfig()  # of `augment-mri demo` alone
+
+    @field_validator("transfer", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        return None if value is False else value
+
+    @model_validator(mode="after")
+    def _paintable(self) -> "StudyConfig":
+        if self.synthesis.strategy == "paint":
+            try:
+                self.painter.for_images(self.normalise.size)
+            except ModelError as error:
+                raise ValueError(f"normalise.size: {error}") from None
+        return self
 
     @property
     def uses_lesions(self) -> bool:
@@ -183,6 +198,8 @@ def _explained(error: ValidationError) -> Iterable[str]:
         place = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             yield f"there is no key {place!r}; known there: {', '.join(_known_keys(problem['loc'][:-1]))}"
+        elif isinstance(problem["input"], dict):  # keys that do not go together: the message names them
+            yield f"{place}{place and ': '}{problem['msg'].removeprefix('Value error, ')}"
         else:
             yield f"{place} = {problem['input']!r}: {problem['msg']}"
 

@@ -15,7 +15,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
-from data_contracts.results import LesionSource
+from data_contracts.results import PASTED_ARM, PRIMARY_RATIO, LesionSource
 from data_contracts.splits import Fold
 from data_contracts.violations import ContractError, Violation
 from flows import pictures, progress
@@ -25,15 +25,17 @@ from pipeline.compute import best_compute
 from pipeline.evidence import utility
 from pipeline.evidence.localisation import find_lesions
 from pipeline.evidence.patches import PaintedCopies, outside_copy_share, painted_copies, score_painted
-from pipeline.export.gate import screen
+from pipeline.export.gate import Screened, screen
 from pipeline.formats.synthetic import MANIFEST_NAME, read_painted, read_synthetic, write_synthetic
 from pipeline.run_dir import RunDir, read_record, write_array, write_record
 from pipeline.scans.inputs import IngestRecord
+from pipeline.scans.split import MIN_TRAIN_GROUPS
 from pipeline.synthesis.gan import TrainingFailed
 from pipeline.synthesis.lesions import LesionBank, PastedSet, lesion_bank, paste_set
 from pipeline.synthesis.painter import TrainedPainter, load_painter, train_painter
 from pipeline.synthesis.painting import lesson, paint_set, painted_region
 
+MOST_PAINTED = 4  # times the slices wanted: where so many were refused, a shortfall is accepted
 FEWEST_LESIONS = 8  # as of images that a GAN may learn from: below, a painter knows each before it can paint one
 Masks = NDArray[np.uint8]
 
@@ -56,18 +58,31 @@ def lesions_task(root: Path, fold: int) -> None:
     manifest = pd.read_parquet(run.manifest)
     of_tumour = rows_of(manifest, parts.train, TUMOUR)
     given = np.load(run.normalised_masks, mmap_mode="r")
-    n_given = int(given[of_tumour].any(axis=(1, 2)).sum())
-    if n_given:
+    has_mask = of_tumour & given.any(axis=(1, 2))
+    n_given = int(has_mask.sum())
+    if n_given >= FEWEST_LESIONS:
         # the run of a locked test set was joined and not ingested; nothing reports of its masks
         drawn = run.ingest_json.exists() and read_record(run.ingest_json, IngestRecord).masks_drawn > 0
         source: Literal["drawn", "given"] = "drawn" if drawn else "given"
         found = LesionSource(fold=fold, source=source, n_tumour=int(of_tumour.sum()), n_usable=n_given)
     else:
         found = _find(run, manifest, parts)
-    if found.n_usable < FEWEST_LESIONS:
-        detail = f"{found.n_usable} of {found.n_tumour} tumour slices, {FEWEST_LESIONS} are needed: give masks, or more"
-        raise ContractError([Violation(f"fold-{fold}", "too few lesions to paint from", detail)])
+        has_mask = np.load(run.found_masks(fold), mmap_mode="r").any(axis=(1, 2))
+    groups = manifest.loc[has_mask, "group"].nunique()
+    if found.n_usable < FEWEST_LESIONS or groups < MIN_TRAIN_GROUPS:
+        raise ContractError([_too_few(parts, found, groups=groups, n_given=n_given)])
     write_record(path, found)
+
+
+def _too_few(parts: Fold, found: LesionSource, *, groups: int, n_given: int) -> Violation:
+    told = f", {n_given} given and the others looked for," if found.source == "found" else ""
+    detail = (
+        f"lesions are known{told} in {found.n_usable} of {found.n_tumour} tumour slices, of {groups} subjects; "
+        f"{FEWEST_LESIONS} of {MIN_TRAIN_GROUPS} are needed: give or draw more masks, or do without "
+        f"(another synthesis.strategy than paint, and utility.arms without {PASTED_ARM})"
+    )
+    where = f"fold-{parts.fold}" if parts.whole else f"fold-{parts.fold}, {parts.share:.0%} of the subjects"
+    return Violation(where, "too few lesions to paint from", detail)
 
 
 def _find(run: RunDir, manifest: pd.DataFrame, parts: Fold) -> LesionSource:
@@ -136,34 +151,14 @@ def paint_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) ->
     folder = run.synthetic(fold, diagnosis)
     if (folder / MANIFEST_NAME).exists():
         return
-    record = record_of(run)
-    bank, rows = read_bank(run, fold)
-    generator, _ = load_painter(run.model(fold, diagnosis))
     with progress.stage(f"Paint and screen {diagnosis} slices, fold {fold}", "slices") as update:
-        made = paint_set(
-            bank,
-            generator,
-            diagnosis=diagnosis,
-            n=_wanted(run, fold, rows, diagnosis),
-            seed=seed_of(record.seed, "paint", fold, diagnosis),
-            compute=best_compute(),
-            progress=update,
-        )
-        beside = _beside(run, parts, diagnosis)
-        copies = beside.copies(made, rows)
-    screened = screen(
-        synthetic=made.images,
-        training=beside.training,
-        near_copy=copies.near_copy,
-        regions=made.masks,
-        training_regions=beside.training_regions,
-        source_origins=rows["origin"].iloc[made.source_rows].tolist(),
-    )
+        made, copies, screened = _painted(run, parts, diagnosis, update)
     if not screened.kept.any():
         raise TrainingFailed(
             f"none of {len(made.images)} painted {diagnosis} slices of fold {fold} passed the screen "
             f"({screened.near_copy.sum()} near-copies, {screened.broken.sum()} broken); train longer (painter.images)"
         )
+    beside, rows = _beside(run, parts, diagnosis), read_bank(run, fold)[1]
     if parts.whole and judged:
         sources = np.load(run.normalised(fold), mmap_mode="r")[beside.train][made.source_rows]
         differing = np.stack(list(painted_region(made.masks)))
@@ -180,6 +175,41 @@ def paint_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) ->
         nearest = beside.training[copies.nearest]
         pictures.nearest_pairs(run, fold, diagnosis, generated=made.images, nearest=nearest, distances=copies.distances)
     write_changed(folder, made, rows, generator=f"painted-{fold}-{diagnosis}", kept=screened.kept)
+
+
+def _painted(
+    run: RunDir, parts: Fold, diagnosis: str, update: progress.Update
+) -> tuple[PastedSet, PaintedCopies, Screened]:
+    """Paint until as many pass the screen as are wanted, in rounds of what is missing, up to MOST_PAINTED times all.
+
+    Were one diagnosis left short, having been painted would tell of the other.
+    """
+    record, fold = record_of(run), parts.fold
+    bank, rows = read_bank(run, fold)
+    beside, wanted = _beside(run, parts, diagnosis), _wanted(run, fold, rows, diagnosis)
+    generator, _ = load_painter(run.model(fold, diagnosis))
+    rounds: list[PastedSet] = []
+    missing, drawn = wanted, 0
+    while missing and drawn < MOST_PAINTED * wanted:
+        seed = seed_of(record.seed, "paint", fold, diagnosis, len(rounds))
+        rounds.append(paint_set(bank, generator, diagnosis=diagnosis, n=missing, seed=seed, compute=best_compute()))
+        made = PastedSet(*(np.concatenate(of) for of in zip(*map(_fields, rounds), strict=True)))
+        copies = beside.copies(made, rows)
+        screened = screen(
+            synthetic=made.images,
+            training=beside.training,
+            near_copy=copies.near_copy,
+            regions=made.masks,
+            training_regions=beside.training_regions,
+            source_origins=rows["origin"].iloc[made.source_rows].tolist(),
+        )
+        missing, drawn = wanted - int(screened.kept.sum()), len(made.images)
+        update(wanted - missing, wanted)
+    return made, copies, screened
+
+
+def _fields(made: PastedSet) -> list[NDArray[np.generic]]:
+    return [made.images, made.masks, made.source_rows, made.lesion_rows, made.seeds]
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +249,8 @@ def _beside(run: RunDir, parts: Fold, diagnosis: str) -> _Beside:
     if diagnosis == TUMOUR:
         given = np.load(run.normalised_masks, mmap_mode="r")
         regions = (np.load(found, mmap_mode="r") if found.exists() else given)[of_training].astype(np.bool_)
-        if not found.exists():
+        # where a part of the scans has masks, none may be of the test part
+        if not found.exists() and given[of_test].any():
             held_out_regions = given[of_test].astype(np.bool_)
     return _Beside(
         train=rows_of(manifest, parts.train),
@@ -233,16 +264,18 @@ def _beside(run: RunDir, parts: Fold, diagnosis: str) -> _Beside:
 
 @task(name="copy and paste", cache_policy=NO_CACHE)
 def paste_task(root: Path, fold: int) -> None:
-    """Lay real lesions into other real slices, and mirrored tissue over them, as often as a dose wants."""
+    """Lay real lesions into other real slices, and mirrored tissue over them, as many as the arm of them adds."""
     run = RunDir(root)
     if all((run.pasted(fold, diagnosis) / MANIFEST_NAME).exists() for diagnosis in DIAGNOSES):
         return
     bank, rows = read_bank(run, fold)
     with progress.stage(f"Copy and paste lesions, fold {fold}"):
+        # no dose but the primary one has pasted slices: of more than are used, some would come twice and others never
+        wanted = {d: round(PRIMARY_RATIO * int((rows["diagnosis"] == d).sum())) for d in DIAGNOSES}
         pasted = paste_set(
             bank,
-            _wanted(run, fold, rows, TUMOUR),
-            _wanted(run, fold, rows, NO_TUMOUR),
+            wanted[TUMOUR],
+            wanted[NO_TUMOUR],
             np.random.default_rng(seed_of(record_of(run).seed, "paste", fold)),
         )
     for diagnosis, made in pasted.items():

@@ -39,6 +39,8 @@ def train_model(
     """
     compute = best_compute()
     names = _devices(devices, config, compute)
+    if config.synthesis.strategy == "paint":
+        raise ConfigError("painters are trained inside of `augment-mri run` alone; name another preset to train a GAN")
     if diagnosis not in DIAGNOSES:
         raise ConfigError(f"there is no diagnosis {diagnosis!r}; choose one of {', '.join(DIAGNOSES)}")
     source = RunDir(dataset)

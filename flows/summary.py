@@ -32,7 +32,7 @@ from data_contracts.results import (
 )
 from data_contracts.splits import Fold, Splits
 from flows.config import RunRecord
-from flows.painting import lesions_path
+from flows.painting import lesions_path, read_bank
 from pipeline.evidence.locked import locked_tests
 from pipeline.evidence.ways import Choice
 from pipeline.run_dir import RunDir, read_record
@@ -186,15 +186,14 @@ def _painter_training(run: RunDir, fold: Fold, diagnosis: str) -> TrainingRecord
     """How one painter was trained: on slices of both diagnoses, one of them to paint on."""
     folder = run.model(fold.fold, diagnosis)
     trained = read_record(model_dir.config_path(folder), TrainedPainter)
-    manifest = pd.read_parquet(run.manifest)
-    learned = manifest[manifest["group"].isin(fold.train)]
+    bank, _ = read_bank(run, fold.fold)
     told = {"diagnosis", "images_seen", "generator_parameters", "discriminator_parameters"}
     return TrainingRecord.model_validate(
         {
             **trained.model_dump(include=told),
             "fold": fold.fold,
-            "n_slices": len(learned),
-            "n_subjects": learned["group"].nunique(),
+            "n_slices": len(bank.tumour) + len(bank.no_tumour),
+            "n_subjects": len({*bank.tumour_groups, *bank.no_tumour_groups}),
             "curve": _ticks(folder),
         }
     )

@@ -55,6 +55,10 @@ def test_train_on_what_is_no_dataset(tmp_path: Path, augment_mri: Command) -> No
     _fails(augment_mri("train", tmp_path, "--out", tmp_path / "m"), 2, "augment-mri ingest")
 
 
+def test_train_makes_no_painter(tmp_path: Path, augment_mri: Command) -> None:
+    _fails(augment_mri("train", tmp_path, "--out", tmp_path / "m", "--preset", "paint"), 2, "name another preset")
+
+
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [

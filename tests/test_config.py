@@ -69,3 +69,21 @@ def test_a_network_of_another_family_replaces_the_presets(tmp_path: Path) -> Non
     assert load_config(preset="large", file=file).gan.network.family == "residual"
     file.write_text("[gan.network]\nwidth = 16\n")
     assert load_config(preset="large", file=file).gan.network.width == 16
+
+
+def test_what_paints_is_checked_before_it_starts_and_transfer_can_be_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text("transfer = false\n")
+    assert load_config(preset="paint").transfer is not None
+    assert load_config(preset="paint", file=file).transfer is None
+    file.write_text("[normalise]\nsize = 96\n")
+    assert load_config(preset="quick", file=file).normalise.size == 96
+    with pytest.raises(ConfigError, match=r"study.toml: normalise.size: a painter cannot paint 96 x 96 pixels"):
+        load_config(preset="paint", file=file)
+
+
+def test_subjects_of_the_command_line_stand_above_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text("[split]\nsubjects = 20\nfolds_drawn = 2\nfolds_evaluated = 2\n")
+    config = load_config(preset="paint", file=file, subjects=12)
+    assert (config.split.subjects, config.split.folds_drawn) == (12, 2)
