@@ -76,7 +76,7 @@ class GanConfig(BaseModel):
         try:
             network = type(self.network).model_validate(sized)
         except ValidationError as error:
-            said = "; ".join(one["msg"] for one in error.errors())
+            said = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())
             raise ValueError(
                 f"the {self.network.family} network cannot make images of {image_size} x {image_size} pixels: {said}"
             ) from None

@@ -74,7 +74,7 @@ class PainterConfig(BaseModel):
             sized = self.network.model_dump() | {"image_size": image_size}
             return self.model_copy(update={"network": PainterNetworkConfig.model_validate(sized)})
         except ValidationError as error:
-            said = "; ".join(one["msg"] for one in error.errors())
+            said = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())
             raise ModelError(f"a painter cannot paint {image_size} x {image_size} pixels: {said}") from None
 
 
