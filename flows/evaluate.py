@@ -156,7 +156,10 @@ def _require_new(out: Path) -> None:
 def _read(source: str, into: RunDir, config: IngestConfig, *, seed: int, synthetic: bool) -> Gallery:
     """The slices of one side; where nothing tells a diagnosis one is assumed, and the slice says so."""
     labels = config.labels.model_copy(update={"otherwise": TUMOUR})
-    values = {"labels": labels} | ({"min_side": 16, "window": (0.0, 1.0)} if synthetic else {})
+    values: dict[str, object] = {"labels": labels}
+    if synthetic:  # its masks say which pixels were made a lesion: one is enough
+        marked = labels.model_copy(update={"tumour_min_pixels": 1})
+        values = {"labels": marked, "min_side": 16, "window": (0.0, 1.0)}
     with stage(f"Read the {'synthetic' if synthetic else 'real'} images", "files") as update:
         return read_gallery(
             source=source,

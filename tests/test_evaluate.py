@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from data_contracts.results import Evaluation
@@ -72,6 +73,28 @@ def test_a_varied_set_is_no_collapse_and_a_repeated_one_is(tmp_path, real, confi
         assert found.n_synthetic == len(others)
     assert any("MODE COLLAPSE" in line for line in evaluation.lines(scores["few"]))
     assert not any("MODE COLLAPSE" in line for line in evaluation.lines(scores["varied"]))
+
+
+def test_small_painted_lesions_count_and_no_slice_of_a_painted_set_is_left_out(tmp_path, real, config):
+    others = heads(500, tumour=True)
+    masks = np.zeros((len(others), SIDE, SIDE), np.uint8)
+    for i, mask in enumerate(masks):
+        mask[20 : 21 + i % 7, 20:24] = 1  # 4 to 28 pixels
+    write_synthetic(
+        tmp_path / "tumour",
+        images=others,
+        names=[f"s-{i:04d}" for i in range(len(others))],
+        generator="g",
+        diagnosis="tumour",
+        masks=masks,
+        provenance=pd.DataFrame({"source": ["a"] * len(others), "lesion": "b", "seed": 0}),
+    )
+    scores = evaluation.evaluate(
+        real=str(real), synthetic=str(tmp_path / "tumour"), out=tmp_path / "scores.json", config=config, seed=0
+    )
+    assert scores.refused_synthetic == {}
+    assert scores.n_synthetic == len(others)
+    assert [one.diagnosis for one in scores.fidelity] == ["tumour"]
 
 
 def test_copies_are_found_in_a_set_without_diagnoses_that_says_it_is_synthetic(tmp_path, real, config):

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from phantom_heads import bank
 from scipy import ndimage
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
+from pipeline.formats.raster import to_uint8
 from pipeline.scans.phantom import PhantomConfig, phantom
 from pipeline.synthesis.lesions import (
     describe,
@@ -17,7 +20,6 @@ from pipeline.synthesis.lesions import (
     paste_lesion,
     paste_set,
     propose,
-    propose_hole,
     soften,
 )
 
@@ -44,6 +46,13 @@ def test_a_bank_sorts_the_training_part_and_leaves_out_what_has_no_mask() -> Non
         lesion_bank(real=real, masks=masks * 0, diagnoses=diagnoses, groups=list("abcde"))
     with pytest.raises(ValueError, match="3 slices with a lesion and its mask, 0 without a tumour"):
         lesion_bank(real=real, masks=masks, diagnoses=[TUMOUR] * 5, groups=list("abcde"))
+    assert made.clean.tolist() == [True, True]
+    some = lesion_bank(real=real, masks=masks, diagnoses=diagnoses, groups=list("abcde"), clean=np.arange(5) > 1)
+    assert some.clean.tolist() == [False, True]
+    with pytest.raises(ValueError, match="of 2 slices with a lesion none is clean"):
+        lesion_bank(real=real, masks=masks, diagnoses=diagnoses, groups=list("abcde"), clean=np.arange(5) == 2)
+    with pytest.raises(ValueError, match="4 clean or not"):
+        lesion_bank(real=real, masks=masks, diagnoses=diagnoses, groups=list("abcde"), clean=np.ones(4))
     with pytest.raises(ValueError, match="4 diagnoses"):
         lesion_bank(real=real, masks=masks, diagnoses=diagnoses[:4], groups=list("abcde"))
 
@@ -162,6 +171,13 @@ def test_where_heights_are_known_a_lesion_is_of_such_a_height() -> None:
     rng = np.random.default_rng(0)
     heights = [made.tumour_positions[propose(made, made.no_tumour[0], rng, position=0.5).lesion] for _ in range(30)]
     assert np.mean(np.abs(np.array(heights) - 0.5) < 0.2) > 0.9
+    unknown = made.tumour_positions[:1] * np.nan
+    other = replace(made, tumour_positions=np.concatenate([unknown, made.tumour_positions[1:]]))
+    found = [propose(other, made.no_tumour[0], rng, position=0.5).lesion for _ in range(30)]
+    assert np.mean(np.abs(other.tumour_positions[found] - 0.5) < 0.2) > 0.9  # what is not known says nothing of others
+    assert 0 not in found
+    nowhere = replace(made, tumour_positions=made.tumour_positions * np.nan)
+    assert len({propose(nowhere, made.no_tumour[0], rng, position=0.5).lesion for _ in range(30)}) > 5
     anywhere = {made.tumour_positions[propose(made, made.no_tumour[0], rng).lesion] for _ in range(30)}
     assert len(anywhere) > 2
 
@@ -175,7 +191,6 @@ def test_the_same_generator_gives_the_same_bits_and_another_gives_others() -> No
     assert not np.array_equal(one.image, other.image)
     mask, lesion = propose(made, image, np.random.default_rng(5))
     np.testing.assert_array_equal(mask, one.mask)  # a lesion is pasted where one is proposed
-    np.testing.assert_array_equal(propose_hole(made, image, np.random.default_rng(5)).mask, mask)
     assert lesion == one.lesion
 
 
@@ -229,7 +244,7 @@ def test_the_mirrored_hemisphere_takes_the_lesions_brightness_away(side: int) ->
     made = bank(side)
     left = []
     for image, mask in zip(made.tumour, made.masks, strict=True):
-        healed = paste_healthy(image, mask)
+        healed = paste_healthy(image, mask, np.random.default_rng(0))
         kept = healed.soft == 0
         np.testing.assert_array_equal(healed.image[0][kept], image[0][kept])
         assert healed.mask[mask].all()
@@ -244,7 +259,7 @@ def test_a_lesion_on_the_midline_is_filled_with_the_tissue_around_it() -> None:
     lesion = disc(64, 6)
     rng = np.random.default_rng(0)
     image = np.where(lesion, 0.9, np.where(head, rng.normal(-0.2, 0.03, head.shape), -1)).astype(np.float32)[None]
-    healed = paste_healthy(image, lesion)
+    healed = paste_healthy(image, lesion, np.random.default_rng(0))
     assert healed.image[0][lesion].mean() == pytest.approx(-0.2, abs=0.05)
     assert healed.image[0][lesion].max() < 0.2
 
@@ -274,6 +289,31 @@ def test_a_pasted_set_says_what_each_slice_was_made_of() -> None:
     )
     np.testing.assert_array_equal(alone.image, tumour.images[7])
     assert made.tumour_rows[alone.lesion] == tumour.lesion_rows[7]
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_slice_that_is_used_again_is_changed_another_way(side: int) -> None:
+    made = bank(side)
+    n = 3 * len(made.tumour)
+    healed = paste_set(made, 0, n, np.random.default_rng(0))[NO_TUMOUR]
+    assert len({to_uint8(image).tobytes() for image in healed.images}) == n  # as they are stored
+    place = {int(row): i for i, row in enumerate(made.tumour_rows)}
+    was, now = [], []
+    for image, mask, row, seed in zip(healed.images, healed.masks, healed.source_rows, healed.seeds, strict=True):
+        source, lesion = made.tumour[place[int(row)]], made.masks[place[int(row)]]
+        assert mask[lesion].all()
+        np.testing.assert_array_equal(paste_healthy(source, lesion, np.random.default_rng(seed)).image, image)
+        was.append(abs(describe(source, lesion).grey - 1))
+        now.append(abs(describe(image, lesion).grey - 1))
+    assert np.median(np.array(now) / was) < 0.35
+
+
+def test_only_slices_that_show_no_tumour_once_covered_become_slices_without_one() -> None:
+    made = bank(32)
+    some = replace(made, clean=np.arange(len(made.tumour)) % 3 == 0)
+    found = paste_set(some, 20, 20, np.random.default_rng(0))
+    assert set(found[NO_TUMOUR].source_rows) == set(made.tumour_rows[::3])
+    assert not set(found[TUMOUR].lesion_rows) <= set(made.tumour_rows[::3])  # any shape serves
 
 
 def test_lesions_that_do_not_cross_the_midline_are_painted_out_first() -> None:

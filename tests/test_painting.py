@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,9 +7,9 @@ from phantom_heads import bank
 
 from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
 from pipeline.compute import PLAIN
-from pipeline.synthesis.lesions import edge_width, soften
+from pipeline.synthesis.lesions import edge_width, head_of, soften, widened
 from pipeline.synthesis.networks.painter import PainterNetworkConfig, build
-from pipeline.synthesis.painting import EXAMPLES, PLACES, brims, lesson, paint_set, painted_region
+from pipeline.synthesis.painting import EXAMPLES, PLACES, brims, lesson, paint_set, painted_region, propose_many
 
 SIDE = 32
 
@@ -46,6 +48,32 @@ def test_a_slice_without_a_mask_of_its_own_has_several_places():
     for image, mask in zip(images.numpy(), masks.numpy(), strict=True):
         places.setdefault(image.tobytes(), set()).add(mask.tobytes())
     assert max(len(of) for of in places.values()) == PLACES
+
+
+def test_holes_to_learn_from_are_as_wide_as_what_is_painted_over():
+    heads = bank(SIDE)
+    proposed = propose_many(heads, PLACES, np.random.default_rng(1))
+    of = [head_of(heads.no_tumour[i // PLACES]) for i in range(len(proposed))]
+    wide = {widened(mask, head | mask).tobytes() for mask, head in zip(proposed, of, strict=True)}
+    _, masks = lesson(heads, NO_TUMOUR, seed=1).pairs(torch.Generator().manual_seed(0), 50)
+    assert {(mask[0].numpy() == 1).tobytes() for mask in masks} <= wide
+
+
+def test_only_slices_that_show_no_tumour_once_covered_are_painted_over():
+    heads = bank(SIDE)
+    some = replace(heads, clean=np.arange(len(heads.tumour)) % 3 == 0)
+    images, masks = lesson(some, NO_TUMOUR, seed=1).canvases(torch.Generator().manual_seed(0), 200)
+    own = dict(zip((image.tobytes() for image in heads.tumour), brims(heads), strict=True))
+    assert {image.numpy().tobytes() for image in images} == known(heads.tumour[::3])
+    for image, mask in zip(images.numpy(), masks.numpy(), strict=True):
+        assert np.array_equal(mask[0] == 1, own[image.tobytes()])
+    made = paint_set(some, painter(), diagnosis=NO_TUMOUR, n=20, seed=5, compute=PLAIN)
+    assert set(made.source_rows.tolist()) == set(heads.tumour_rows[::3].tolist())
+    place = {int(row): i for i, row in enumerate(heads.tumour_rows)}
+    for source, mask in zip(made.source_rows, made.masks, strict=True):
+        assert np.array_equal(mask, brims(heads)[place[int(source)]])
+    restored, _ = lesson(some, TUMOUR, seed=1).pairs(torch.Generator().manual_seed(0), 200)
+    assert not known(restored.numpy()) <= known(heads.tumour[::3])  # what a lesion looks like, all show
 
 
 def test_what_is_painted_over_holds_the_whole_lesion():

@@ -418,6 +418,11 @@ def test_png_comes_back_and_its_bytes_repeat(tmp_path: Path, grey: np.ndarray) -
     write_png(tmp_path / "b.png", grey.copy())
     np.testing.assert_array_equal(read_png(tmp_path / "a.png"), grey)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert b"tEXt" not in (tmp_path / "a.png").read_bytes()
+    write_png(tmp_path / "w.png", grey, warning="shows a patient")
+    np.testing.assert_array_equal(read_png(tmp_path / "w.png"), grey)
+    with Image.open(tmp_path / "w.png") as picture:
+        assert picture.info == {"Warning": "shows a patient"}
     with pytest.raises(ValueError, match="uint8"):
         write_png(tmp_path / "c.png", grey.astype(np.float32))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pydicom
 import pytest
+from PIL import Image
 
 from data_contracts.manifest import SYNTHETIC
 from data_contracts.violations import ContractError
@@ -186,11 +187,12 @@ def test_a_painted_set_is_a_synthetic_set_with_masks_beside_it(tmp_path: Path, f
         _paint(tmp_path / folder, file_format)
     _write(tmp_path / "plain", NAMES, file_format)
     suffix = SUFFIX[file_format]
-    for name in NAMES if file_format == "png" else []:  # the others say in words what they are
-        assert (tmp_path / "one" / (name + suffix)).read_bytes() == (tmp_path / "plain" / (name + suffix)).read_bytes()
+    if file_format == "png":
+        np.testing.assert_array_equal(read_synthetic(tmp_path / "one")[1], read_synthetic(tmp_path / "plain")[1])
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     masks = [f"{name}_mask{suffix}" for name in NAMES]
-    assert files == sorted([*(n + suffix for n in NAMES), *masks, "manifest.parquet", "painted.npy", "painted.parquet"])
+    told = ["CONTAINS-PATIENT-ANATOMY.txt", "manifest.parquet", "painted.npy", "painted.parquet"]
+    assert files == sorted([*(n + suffix for n in NAMES), *masks, *told])
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
     table, regions = read_painted(tmp_path / "one")
@@ -241,6 +243,25 @@ def test_a_dicom_mask_is_a_segmentation_of_its_image_and_is_never_read_as_a_scan
     for taken in (False, True):
         with pytest.raises(Unreadable, match="SEG"):
             read_header(tmp_path / "b_mask.dcm", synthetic=taken)
+
+
+def test_a_painted_set_says_in_the_folder_and_in_each_file_that_it_shows_a_patient(tmp_path: Path) -> None:
+    for file_format in SUFFIX:
+        _paint(tmp_path / file_format, file_format)
+        notice = (tmp_path / file_format / "CONTAINS-PATIENT-ANATOMY.txt").read_text()
+        assert len(notice.splitlines()) == 4
+        assert "patient data" in notice
+    for name in NAMES:
+        with Image.open(tmp_path / "png" / f"{name}.png") as picture:
+            assert "whose anatomy it shows; treat as patient data" in picture.info["Warning"]
+        data = pydicom.dcmread(tmp_path / "dicom" / f"{name}.dcm")
+        mask = pydicom.dcmread(tmp_path / "dicom" / f"{name}_mask.dcm")
+        assert data.SeriesDescription == "SYNTHETIC in part tumour"
+        assert data.StudyDescription == mask.StudyDescription == "SYNTHETIC in part"  # one study
+    _write(tmp_path / "plain", NAMES)
+    assert not any("ANATOMY" in path.name for path in (tmp_path / "plain").iterdir())
+    with Image.open(tmp_path / "plain" / "a.png") as picture:
+        assert not picture.info
 
 
 def test_a_painted_file_does_not_say_that_it_shows_no_patient(tmp_path: Path) -> None:

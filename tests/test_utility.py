@@ -137,6 +137,11 @@ def test_each_fold_has_its_trainings_and_each_training_a_file():
     part = plan(whole=False, seeds=3, arms=ARMS, doses=(0.25, 2.0), control_seeds=2)
     assert part == [Training(arm, index) for index in range(3) for arm in LEARNING_ARMS]
     assert {REFERENCE_ARM, PRIMARY_ARM} <= set(LEARNING_ARMS)
+    pasted = plan(whole=False, seeds=2, arms=PASTE.arms, doses=(), control_seeds=0)
+    assert [(one.arm, one.index) for one in pasted if one.arm == PASTED_ARM] == [(PASTED_ARM, 0), (PASTED_ARM, 1)]
+    assert [one for one in pasted if one.arm != PASTED_ARM] == plan(
+        whole=False, seeds=2, arms=ARMS, doses=(), control_seeds=0
+    )
 
 
 @pytest.mark.parametrize("mixed", [False, True])
@@ -404,6 +409,18 @@ def test_a_fold_of_a_share_trains_what_the_learning_curve_needs_on_its_groups_al
     np.testing.assert_array_equal(calls[0]["images"], np.load(study["run"].normalised(0))[:12])
 
 
+def test_a_fold_of_a_share_has_the_copy_paste_arm_where_the_study_has_it(study):
+    part = study["fold"].model_copy(update={"train": study["fold"].train[:4], "share": 0.67})
+    alone = predict_arms(**study | {"fold": part})
+    more = study | {"config": PASTE, "fold": part, "run": RunDir(study["run"].root / "more")}
+    write_array(more["run"].normalised(0), np.load(study["run"].normalised(0)))
+    with pytest.raises(ContractError, match="no pasted slices for the arm"):
+        predict_arms(**more)
+    found = predict_arms(**more, pasted=PASTED)
+    assert set(found.loc[found["arm"] == PASTED_ARM, "n_added"]) == {12}  # six and six
+    pd.testing.assert_frame_equal(found[found["arm"] != PASTED_ARM].reset_index(drop=True), alone)
+
+
 def test_a_test_slice_among_the_synthetic_ones_is_refused(study):
     leaked = from_uint8(to_uint8(np.load(study["run"].normalised(0))[20:21]))  # as it comes out of a PNG file
     study["synthetic"][TUMOUR] = np.concatenate([study["synthetic"][TUMOUR], leaked])
@@ -567,6 +584,21 @@ def test_the_learning_curve_pools_the_folds_of_a_share_and_ends_with_all_subject
     assert found.learning[1].difference.estimate == pytest.approx(found.difference.estimate)
     assert set(found.learning[0].arms) == set(LEARNING_ARMS)
     assert found.model_copy(update={"learning": ()}) == alone
+
+
+def test_copy_paste_stands_on_the_learning_curve_where_the_study_has_it():
+    base = predictions_with({PRIMARY_ARM: 1.2})
+    half = beside({PRIMARY_ARM: 3.0}, arms=LEARNING_ARMS, seed=1, share=0.5, n_subjects=20)
+    half["fold"] += 3
+    alone = pd.concat([base, half])
+    pasted = alone[alone["arm"] == PRIMARY_ARM].assign(arm=PASTED_ARM)
+    found = compared(pd.concat([alone, pasted]), arms=PASTE.arms).learning
+    assert [set(point.arms) for point in found] == [{*LEARNING_ARMS, PASTED_ARM}] * 2
+    for point, plain in zip(found, compared(alone).learning, strict=True):
+        assert point.arms[PASTED_ARM].estimate == point.arms[PRIMARY_ARM].estimate
+        assert {arm: point.arms[arm].estimate for arm in LEARNING_ARMS} == {
+            arm: plain.arms[arm].estimate for arm in LEARNING_ARMS
+        }
 
 
 def test_controls_pass_where_nothing_is_found_and_fail_where_something_is():

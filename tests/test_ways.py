@@ -123,6 +123,28 @@ def test_nothing_that_learns_meets_a_group_kept_aside_or_a_test_slice(data):
     assert all(len(left.synthetic[name]) == 27 for left in plain for name in DIAGNOSES)
 
 
+def test_without_some_groups_the_dose_falls_in_both_diagnoses_alike(data):
+    two = {NO_TUMOUR: [{f"g{i % 9}"} for i in range(27)], TUMOUR: data.sources[TUMOUR]}
+    pasted = {NO_TUMOUR: data.synthetic[NO_TUMOUR], TUMOUR: data.synthetic[TUMOUR][:18]}
+    of_pasted = {NO_TUMOUR: two[NO_TUMOUR], TUMOUR: two[TUMOUR][:18]}
+    aside = {"g2", "g6"}
+    left = replace(data, sources=two, pasted=pasted, pasted_sources=of_pasted).without(aside)
+    assert [len(left.synthetic[name]) for name in (NO_TUMOUR, TUMOUR)] == [15, 15]  # 21 and 15 do without the two
+    free = sum(aside.isdisjoint(of) for of in of_pasted[TUMOUR])
+    assert len(left.pasted[TUMOUR]) == free
+    assert len(left.pasted[NO_TUMOUR]) == pytest.approx(free * 27 / 18, abs=0.5)
+    for images, sources, whole in (
+        (left.synthetic, left.sources, data.synthetic),
+        (left.pasted, left.pasted_sources, pasted),
+    ):
+        for name in DIAGNOSES:
+            order = [image.tobytes() for image in whole[name]]
+            rows = [order.index(image.tobytes()) for image in images[name]]
+            assert len(set(rows)) == len(rows)
+            assert [two[name][row] for row in rows] == sources[name]
+            assert all(aside.isdisjoint(of) for of in sources[name])
+
+
 def test_an_inner_fold_without_any_synthetic_slice_left_is_passed_over_for_every_way(data):
     everywhere = [set(data.real_groups)] * 27
     ticks = []

@@ -1,5 +1,6 @@
 """What each training of the utility experiment learns from: arms, doses, and the controls that must come out null."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -25,7 +26,7 @@ Labels = NDArray[np.int64]
 # by diagnosis, of each image the groups whose real slices it contains: the one painted on, the one its lesion is of
 Sources = Mapping[str, Sequence[Set[str]]]
 ControlName = Literal["none", "permuted_diagnoses", "collapsed_generator"]
-# a point of the learning curve needs no more
+# a point of the learning curve needs no more, and the copy-paste arm where the study has it
 LEARNING_ARMS: Final[tuple[Arm, ...]] = (REFERENCE_ARM, DUPLICATES_ARM, PRIMARY_ARM)
 ADDING_ARMS: Final[tuple[Arm, ...]] = (DUPLICATES_ARM, PASTED_ARM, PRIMARY_ARM)  # to the real slices
 COLLAPSED_TO: Final = 3  # slices of each diagnosis that the collapsed generator knows
@@ -82,7 +83,9 @@ class FoldData:
     def without(self, groups: Set[str]) -> "FoldData":
         """What can be learned from when some training groups are kept aside to try it on; it has no test slices.
 
-        Synthetic and pasted images that contain any of the groups are left out as far as sources tell.
+        Synthetic and pasted images that contain any of the groups are left out as far as sources tell. Painted tumours
+        contain two groups where painted no-tumours contain one and so lose more: of the other diagnosis as large a
+        share is left out, or the dose would lean to it.
         """
         kept = ~self.real_groups.isin(groups).to_numpy()
         left = replace(
@@ -105,12 +108,24 @@ class FoldData:
 def _free_of(
     groups: Set[str], *, images: Mapping[str, Images], sources: Sources
 ) -> tuple[dict[str, Images], dict[str, list[Set[str]]]]:
-    """The images that contain none of the groups, and their sources."""
+    """Images that contain none of the groups, and their sources: of each diagnosis the same share of what there was.
+
+    That is the smaller one of both diagnoses; of the other diagnosis every so many-th one is left.
+    """
     free = {name: [i for i, inside in enumerate(sources[name]) if groups.isdisjoint(inside)] for name in images}
+    share = min(len(rows) / max(1, len(images[name])) for name, rows in free.items())
+    for name, rows in free.items():
+        n = min(len(rows), math.ceil(share * len(images[name]) - 1e-9))  # one is left where one is of the other
+        free[name] = [rows[i * len(rows) // n] for i in range(n)]
     return (
         {name: images[name][np.array(rows, dtype=np.int64)] for name, rows in free.items()},
         {name: [sources[name][i] for i in rows] for name, rows in free.items()},
     )
+
+
+def learning_arms(arms: Iterable[Arm]) -> tuple[Arm, ...]:
+    """Of the arms of a study those that each point of its learning curve has."""
+    return (*LEARNING_ARMS, PASTED_ARM) if PASTED_ARM in arms else LEARNING_ARMS
 
 
 def plan(
@@ -122,7 +137,7 @@ def plan(
     control_seeds: int,
     way: Way = "mix",
 ) -> list[Training]:
-    """All trainings of one fold, those that decide first; a fold of the learning curve has LEARNING_ARMS alone.
+    """All trainings of one fold, those that decide first; a fold of the learning curve has `learning_arms` alone.
 
     way: of every arm that adds slices, so that duplicates and copy-paste are used as synthetic slices are.
     """
@@ -134,7 +149,8 @@ def _mixed(
     *, whole: bool, seeds: int, arms: Iterable[Arm], doses: Iterable[float], control_seeds: int
 ) -> list[Training]:
     if not whole:
-        return [Training(arm, index) for index in range(seeds) for arm in LEARNING_ARMS]
+        chosen = learning_arms(arms)
+        return [Training(arm, index) for index in range(seeds) for arm in chosen]
     return [
         *(Training(arm, index) for index in range(seeds) for arm in arms),
         *(Training(PRIMARY_ARM, index, ratio) for index in range(seeds) for ratio in doses),

@@ -25,7 +25,7 @@ from data_contracts.results import (
     Verdict,
 )
 from data_contracts.splits import WHOLE
-from pipeline.evidence.arms import LEARNING_ARMS
+from pipeline.evidence.arms import learning_arms
 from pipeline.evidence.inference import further_tests
 from pipeline.evidence.statistics import METRICS, Bootstrap, Setting, bootstrap, verdict
 from pipeline.evidence.utility import UtilityConfig
@@ -145,7 +145,8 @@ def _learning_points(
 ) -> tuple[LearningPoint, ...]:
     """The same arms at every share of the training groups; () where all folds are whole."""
     comparable = (predictions["control"] == "none") & (predictions["ratio"] == PRIMARY_RATIO)
-    of_arms = predictions[comparable & predictions["arm"].isin(LEARNING_ARMS)]
+    arms = learning_arms(config.arms)
+    of_arms = predictions[comparable & predictions["arm"].isin(arms)]
     shares = sorted(of_arms["share"].unique())
     if len(shares) < 2:
         return ()
@@ -157,7 +158,7 @@ def _learning_points(
             LearningPoint(
                 share=share,
                 n_subjects=_mean_over_folds(rows, "n_subjects"),
-                arms={arm: drawn.estimate(arm, "balanced_accuracy") for arm in LEARNING_ARMS},
+                arms={arm: drawn.estimate(arm, "balanced_accuracy") for arm in arms},
                 difference=drawn.difference(PRIMARY_ARM, REFERENCE_ARM, "balanced_accuracy")[0],
             )
         )

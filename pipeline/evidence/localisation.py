@@ -74,12 +74,15 @@ class Found:
     masks: bool (M, S, S). peaks: row and column of the most suspicious pixel, int (M, 2). confidence: fall of the
     tumour's probability where healthy heads fill the region, float64 (M,) in [-1, 1]. usable: bool (M,),
     those of a confidence above `limit`, and of a clear one where the classifier told tumour and then no longer does.
+    clean: bool (M,), usable ones that the classifier takes for no tumour once the region is filled: of the others some
+    of the lesion may lie outside, so that their shapes serve but no slice without a tumour can be made of them.
     """
 
     masks: Masks
     peaks: NDArray[np.int64]
     confidence: NDArray[np.float64]
     usable: NDArray[np.bool_]
+    clean: NDArray[np.bool_]
     limit: float
     method: str
 
@@ -161,7 +164,7 @@ def judged(
     turned = (before >= EVEN) & (after < EVEN) & (confidence > config.clear_fall)
     usable = ((confidence > limit) | turned)[:n] & masks[:n].any((1, 2))
     method = f"{' x '.join(config.maps)}, cut by unlikeness; {config.folds} inner folds"
-    return Found(masks[:n], peaks[:n], confidence[:n], usable, limit, method)
+    return Found(masks[:n], peaks[:n], confidence[:n], usable, usable & (after[:n] < EVEN), limit, method)
 
 
 def score_found(found: Found, true_masks: Masks, *, chosen: Masks | None = None) -> tuple[float, float]:

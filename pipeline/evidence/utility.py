@@ -217,7 +217,7 @@ def predict_arms(
     there is. progress(done, total) counts trainings. Raises ContractError where `check_fold` finds a violation, and
     where the copy-paste arm has nothing to paste.
     """
-    if PASTED_ARM in config.arms and fold.whole and pasted is None:
+    if PASTED_ARM in config.arms and pasted is None:
         require([Violation(f"fold-{fold.fold}", "missing", f"no pasted slices for the arm {PASTED_ARM}")])
     data = read_fold(
         run=run,
@@ -343,7 +343,7 @@ def find_temperature(
 
     The same slices are kept aside for every arm, and nothing here sees a test slice. The generators did see those
     kept aside, as they saw all of the training part; images that contain one of their groups are left out, unless
-    a diagnosis would lose all of its images.
+    a diagnosis would lose all of its images, and the dose falls in both diagnoses alike (`FoldData.without`).
     """
     aside_rng = np.random.default_rng(_seeds(seed, data.fold.fold, 0)[3])
     diagnoses = pd.Series([DIAGNOSES[d] for d in data.real_diagnoses])

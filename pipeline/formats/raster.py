@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage
 
 from pipeline.formats.scan import Note, Scan, ScanFacts, Unreadable, native_order, quiet
@@ -302,11 +303,18 @@ def from_uint8(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return images.astype(np.float32) / np.float32(127.5) - np.float32(1.0)
 
 
-def write_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write uint8 (H, W) as a grey PNG; the same pixels give the same bytes (no time, no text in the file)."""
+def write_png(path: Path, image: NDArray[np.uint8], *, warning: str = "") -> None:
+    """Write uint8 (H, W) as a grey PNG; the same pixels give the same bytes (no time in the file).
+
+    warning: what whoever opens the file must know of its content, Latin-1, as the tEXt chunk of that keyword (PNG,
+    third edition, 11.3.3.1); none where it is empty.
+    """
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ValueError(f"want uint8 (H, W), got {image.dtype} {image.shape}")
-    Image.fromarray(image).save(path, format="PNG", compress_level=6)
+    text = PngInfo()
+    if warning:
+        text.add_text("Warning", warning)
+    Image.fromarray(image).save(path, format="PNG", compress_level=6, pnginfo=text)
 
 
 def read_png(path: Path) -> NDArray[np.uint8]:

@@ -8,7 +8,8 @@ A painted set has more: beside each image its lesion as a label, NAME_mask, in t
 and 1; DICOM a Segmentation object that refers to the image); which region was painted, of every slice, in painted.npy;
 and from what, in painted.parquet. In slices without a tumour the painted region is healthy tissue, so their label is
 empty: whoever reads the folder as scans with masks gets the right diagnosis of every slice. Around that region it shows
-the anatomy of its source, so NIfTI and DICOM files of painted sets do not say that they show nobody.
+the anatomy of its source, so no file of a painted set says that it shows nobody, and each image says in its header
+that it shows somebody; who copies the folder reads so in CONTAINS-PATIENT-ANATOMY.txt.
 """
 
 import gzip
@@ -37,6 +38,14 @@ from pipeline.run_dir import whole, write_array, write_table
 MANIFEST_NAME = "manifest.parquet"
 PAINTED_NAME: Final = "painted.parquet"
 REGIONS_NAME: Final = "painted.npy"
+NOTICE_NAME: Final = "CONTAINS-PATIENT-ANATOMY.txt"
+NOTICE: Final = """\
+This folder holds a painted set: real scans in which a region was changed, by a generator or by copy and paste.
+Only that region is synthetic, painted.npy says which it is; all around it is the anatomy of a real patient.
+A lesion that was laid in may itself be that of another patient, its shape or its pixels.
+Treat these files as patient data: do not share or publish them where their source scans may not go.
+"""
+IN_PART: Final = "synthetic in part: painted over an image whose anatomy it shows"
 PROVENANCE: Final = ("source", "lesion", "seed")  # columns of what is known of a painted slice
 _NO_DATE: Final = ("19000101", "000000")  # where the standard insists on one: the same set gives the same bytes
 DEEPEST: Final = 4095  # of 12 bits
@@ -62,17 +71,15 @@ def to_uint12(images: NDArray[np.float32]) -> NDArray[np.uint16]:
     return pixels
 
 
-def _write_png(path: Path, pixels: NDArray[Any], _facts: _Facts) -> None:
-    write_png(path, pixels)
+def _write_png(path: Path, pixels: NDArray[Any], facts: _Facts) -> None:
+    write_png(path, pixels, warning=f"{IN_PART}; treat as patient data" if facts.painted else "")
 
 
 def _write_nifti(path: Path, pixels: NDArray[Any], facts: _Facts) -> None:
     """Write one slice as NIfTI-1, laid out as an axial one of 1 mm so that viewers show it upright; it says no unit."""
     image = _nib.Nifti1Image(from_display(pixels[None]), np.eye(4), dtype=pixels.dtype)
     image.header["descrip"] = (
-        b"synthetic in part: painted over an image whose anatomy it shows"
-        if facts.painted
-        else b"synthetic: made by a generator, no patient; plane and spacing unknown"
+        IN_PART.encode() if facts.painted else b"synthetic: made by a generator, no patient; plane and spacing unknown"
     )
     path.write_bytes(gzip.compress(image.to_bytes(), mtime=0))
 
@@ -87,10 +94,10 @@ def _write_dicom(path: Path, pixels: NDArray[Any], facts: _Facts) -> None:
     data.ConversionType, data.ImageType = "SYN", ["DERIVED", "SECONDARY", MARK]
     data.PatientOrientation = ""
     data.Modality, data.BodyPartExamined = "MR", "HEAD"  # of the scans that it was learned from
-    data.StudyDescription, data.SeriesDescription = MARK, f"{MARK} {facts.diagnosis}"
+    data.SeriesDescription = f"{_mark(facts)} {facts.diagnosis}"
     data.SeriesNumber, data.InstanceNumber = 1, facts.number
     if facts.painted:
-        data.ImageComments = f"{MARK} in part: painted over an image whose anatomy it shows. {facts.name}"
+        data.ImageComments = f"{IN_PART.replace('synthetic', MARK)}. {facts.name}"
         data.DerivationDescription = "painted over a part of another image; stored 0 to 4095 for -1 to 1"
     else:
         data.ImageComments = f"{MARK}: made by a generator, shows no patient. {facts.name}"
@@ -120,7 +127,7 @@ def _write_dicom_mask(path: Path, mask: NDArray[np.uint8], facts: _Facts) -> Non
         facts, SegmentationStorage, _uid(facts.generator, facts.name, facts.sha256, "mask"), series="masks"
     )
     data.Modality, data.ImageType = "SEG", ["DERIVED", "PRIMARY"]
-    data.StudyDescription, data.SeriesDescription = MARK, f"{MARK} lesions"
+    data.SeriesDescription = f"{MARK} lesions"
     data.SeriesNumber, data.InstanceNumber = 2, facts.number
     data.Manufacturer = data.ManufacturerModelName = data.SoftwareVersions = "augment-mri"
     data.DeviceSerialNumber = "none"
@@ -164,8 +171,13 @@ def _without_patient(facts: _Facts, kind: UID, uid: UID, *, series: str) -> Data
     data.PatientID = data.PatientName = f"{MARK}-{facts.generator}"
     data.PatientBirthDate = data.PatientSex = ""
     data.StudyDate = data.StudyTime = data.StudyID = data.AccessionNumber = data.ReferringPhysicianName = ""
+    data.StudyDescription = _mark(facts)
     data.StudyInstanceUID, data.SeriesInstanceUID = _uid(facts.generator, "study"), _uid(facts.generator, series)
     return data
+
+
+def _mark(facts: _Facts) -> str:
+    return f"{MARK} in part" if facts.painted else MARK
 
 
 def _save(path: Path, data: Dataset, pixels: bytes, *, shape: tuple[int, ...], bits: tuple[int, int]) -> None:
@@ -227,14 +239,18 @@ def write_synthetic(
     of the manifest is of the stored pixels. Of a painted set, both or neither: masks (N, S, S), not 0 where a slice was
     painted, and provenance, N rows in the same order with the columns of PROVENANCE: slice_id of the real slice that
     was painted on, slice_id of the lesion's shape ("" where there is none), seed. Then `tumour_pixels` of the manifest
-    is the area of the label. The same call writes the same bytes. Raises ContractError for names that are no slice ids
-    or come twice, ValueError for fewer names than images or more, as many masks and rows, and for another format.
+    is the area of the label, and NOTICE is written first. The same call writes the same bytes. Raises ContractError for
+    names that are no slice ids or come twice, ValueError for fewer names than images or more, as many masks and rows,
+    and for another format.
     """
     if file_format not in _FORMATS:
         raise ValueError(f"formats are {', '.join(_FORMATS)}, not {file_format!r}")
     regions = _regions(masks, provenance, len(names))
     labels = None if regions is None else regions * np.uint8(diagnosis == TUMOUR)
     suffix, store, write, write_mask = _FORMATS[file_format]
+    if regions is not None:
+        with whole(folder / NOTICE_NAME) as part:
+            part.write_text(NOTICE, encoding="utf-8")
     digests, shapes = [], []
     for number, (name, image) in enumerate(zip(names, images, strict=True), start=1):
         pixels = store(image[0])

@@ -29,6 +29,11 @@ HEIGHT_REACH: Final = (
     0.08  # of relative positions: from how near a slice a lesion's shape is taken, where heights are known
 )
 MAX_RATIO: Final = 1.5  # between the brightness of two heads; beyond it is no exposure
+# standard deviations of what varies where one slice is changed twice: the mirror's angle, its place as a share of the
+# head's diameter, and the logarithm of the brightness of what is laid over
+AXIS_TURN: Final = np.deg2rad(1.0)
+AXIS_SHIFT: Final = 0.01
+GREY: Final = 0.03
 MAX_CROSSING: Final = 0.25  # of a lesion that has its mirror in itself: the other side shows no healthy tissue there
 Images = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -55,13 +60,15 @@ class Lesion:
 class LesionBank:
     """Real slices of one training part, those with a lesion mask and those without a tumour. Made by `lesion_bank`.
 
-    tumour float32 (N, 1, S, S) and no_tumour (M, 1, S, S) in [-1, 1], air -1; masks bool (N, S, S), none empty; groups
-    by slice; positions: relative height in the scan, NaN where unknown; rows: where each slice stood in what the bank
-    was made of.
+    tumour float32 (N, 1, S, S) and no_tumour (M, 1, S, S) in [-1, 1], air -1; masks bool (N, S, S), none empty; clean
+    bool (N,), never all False: slices that show no tumour once the mask is covered, for slices without one are made of
+    these alone; groups by slice; positions: relative height in the scan, NaN where unknown; rows: where each slice
+    stood in what the bank was made of.
     """
 
     tumour: Images
     masks: Mask
+    clean: Mask
     tumour_groups: tuple[str, ...]
     tumour_positions: NDArray[np.float64]
     tumour_rows: NDArray[np.int64]
@@ -139,26 +146,33 @@ def lesion_bank(
     diagnoses: Sequence[str],
     groups: Sequence[str],
     positions: Sequence[float] | None = None,
+    clean: NDArray[np.generic] | None = None,
 ) -> LesionBank:
     """Sort the slices of a training part: float32 (N, 1, S, S), masks (N, S, S), 0 where no lesion is.
 
-    Tumour slices without a mask are left out. Raises ValueError where no lesion is left, where there is no slice
-    without a tumour, and where shapes differ.
+    clean: (N,), not 0 where a tumour slice shows no tumour once its mask is covered, as far as that was tried; None:
+    all do. Tumour slices without a mask are left out. Raises ValueError where no lesion is left or none of those left
+    is clean, where there is no slice without a tumour, and where shapes differ.
     """
     lesions = np.asarray(masks).astype(np.bool_)
-    if real.shape != (len(diagnoses), 1, *lesions.shape[1:]) or len(lesions) != len(real) or len(groups) != len(real):
+    covers = np.ones(len(real), np.bool_) if clean is None else np.asarray(clean).astype(np.bool_)
+    if real.shape != (len(diagnoses), 1, *lesions.shape[1:]) or {len(lesions), len(groups), len(covers)} != {len(real)}:
         raise ValueError(
-            f"images {real.shape}, masks {lesions.shape}, {len(diagnoses)} diagnoses, {len(groups)} groups"
+            f"images {real.shape}, masks {lesions.shape}, {len(diagnoses)} diagnoses, {len(groups)} groups, "
+            f"{len(covers)} clean or not"
         )
     is_tumour = np.array([diagnosis == TUMOUR for diagnosis in diagnoses], dtype=np.bool_)
     with_lesion = np.flatnonzero(is_tumour & lesions.any(axis=(1, 2)))
     without = np.flatnonzero(~is_tumour)
     if not with_lesion.size or not without.size:
         raise ValueError(f"{with_lesion.size} slices with a lesion and its mask, {without.size} without a tumour")
+    if not covers[with_lesion].any():
+        raise ValueError(f"of {with_lesion.size} slices with a lesion none is clean once its mask is covered")
     heights = np.full(len(real), np.nan) if positions is None else np.asarray(positions, dtype=np.float64)
     return LesionBank(
         tumour=real[with_lesion],
         masks=lesions[with_lesion],
+        clean=covers[with_lesion],
         tumour_groups=tuple(groups[int(row)] for row in with_lesion),
         tumour_positions=heights[with_lesion],
         tumour_rows=with_lesion.astype(np.int64),
@@ -241,12 +255,17 @@ def soften(mask: Mask, width_px: float) -> Images:
     return np.asarray(ramp**2 * (3 - 2 * ramp), dtype=np.float32)  # level at both ends
 
 
-def widened(mask: Mask, head: Mask) -> Mask:
+def widened(mask: Mask, head: Mask, *, further: int = 0) -> Mask:
     """A lesion's mask with its brim, both bool (S, S): what healthy tissue must cover, for a lesion shines beyond its
-    outline.
+    outline. further: pixels by which the brim is wider than it must be.
     """
-    brim = ndimage.binary_dilation(mask, iterations=max(1, len(mask) // 64))
+    brim = ndimage.binary_dilation(mask, iterations=brim_width(len(mask)) + further)
     return np.asarray(brim & head, dtype=np.bool_)
+
+
+def brim_width(side: int) -> int:
+    """Pixels by which a lesion shines beyond its outline in images of so many pixels a side."""
+    return max(1, side // 64)
 
 
 def edge_width(side: int) -> float:
@@ -263,11 +282,6 @@ def propose(bank: LesionBank, image: Images, rng: np.random.Generator, *, positi
     """
     placed = _place(bank, image, rng, position)
     return Proposal(placed.mask, placed.lesion)
-
-
-def propose_hole(bank: LesionBank, image: Images, rng: np.random.Generator, *, position: float = np.nan) -> Proposal:
-    """A hole for a painter of healthy tissue to learn from: as `propose`, so that it learns where lesions will be."""
-    return propose(bank, image, rng, position=position)
 
 
 def paste_lesion(bank: LesionBank, image: Images, rng: np.random.Generator, *, position: float = np.nan) -> Pasted:
@@ -287,16 +301,17 @@ def paste_lesion(bank: LesionBank, image: Images, rng: np.random.Generator, *, p
     return Pasted(_blend(image, moved, soft), placed.mask, soft, placed.lesion)
 
 
-def paste_healthy(image: Images, mask: Mask) -> Pasted:
+def paste_healthy(image: Images, mask: Mask, rng: np.random.Generator) -> Pasted:
     """Lay the other hemisphere, mirrored, over the lesion of a real tumour slice, float32 (1, S, S), bool (S, S).
 
     The mask that comes back is a little wider, as a lesion shines beyond its outline. Where the mirror shows the lesion
-    itself, or no head, the tissue around the hole is drawn into it.
+    itself, or no head, the tissue around the hole is drawn into it. How much wider, where exactly the mirror stands and
+    how bright the tissue is are drawn, so that a slice that is changed twice gives two.
     """
     side = len(mask)
     head = head_of(image) | mask
-    axis = midline(head)
-    wide = widened(mask, head)
+    axis = _shaken(midline(head), float(np.sqrt(head.sum())), rng)
+    wide = widened(mask, head, further=int(rng.integers(brim_width(side) + 1)))
     other = _mirrored(image[0] + 1, axis)
     usable = _mirrored_mask(head & ~wide, axis)
     ring = ndimage.binary_dilation(wide, iterations=max(2, side // 16)) & ~wide & head & usable
@@ -304,7 +319,8 @@ def paste_healthy(image: Images, mask: Mask) -> Pasted:
     here, there = ((np.median(of[ring]) if ring.any() else 1.0) for of in (image[0] + 1, other))
     ratio = float(np.clip(here / max(there, 1e-3), 1 / MAX_RATIO, MAX_RATIO))
     drawn_in = soften(wide & ~usable, edge_width(side))  # soft too, or a seam shows where both meet
-    healthy = other * ratio + drawn_in * (_drawn_in(image[0] + 1, head & ~wide) - other * ratio) - 1
+    healthy = other * ratio + drawn_in * (_drawn_in(image[0] + 1, head & ~wide) - other * ratio)
+    healthy = healthy * np.exp(rng.normal(0, GREY)) - 1
     soft = np.where(head, soften(wide, edge_width(side)), np.float32(0))
     return Pasted(_blend(image, healthy, soft), wide, soft, None)
 
@@ -312,10 +328,10 @@ def paste_healthy(image: Images, mask: Mask) -> Pasted:
 def paste_set(bank: LesionBank, n_tumour: int, n_no_tumour: int, rng: np.random.Generator) -> dict[str, PastedSet]:
     """A set of both diagnoses by copy and paste, by diagnosis. No source comes twice before all came once.
 
-    Of tumour slices those come first whose lesion does not cross the midline.
+    Of tumour slices only clean ones are laid over, those first whose lesion does not cross the midline.
     """
     apart = bank.crossing <= MAX_CROSSING
-    with_lesion = in_turn([np.flatnonzero(apart), np.flatnonzero(~apart)], n_no_tumour, rng)
+    with_lesion = in_turn([np.flatnonzero(bank.clean & apart), np.flatnonzero(bank.clean & ~apart)], n_no_tumour, rng)
     without = in_turn([np.arange(len(bank.no_tumour))], n_tumour, rng)
     seeds = rng.integers(2**63, size=n_tumour + n_no_tumour)
     laid_in = (
@@ -327,7 +343,10 @@ def paste_set(bank: LesionBank, n_tumour: int, n_no_tumour: int, rng: np.random.
         )
         for row, seed in zip(without, seeds, strict=False)
     )
-    laid_over = (paste_healthy(bank.tumour[row], bank.masks[row]) for row in with_lesion)
+    laid_over = (
+        paste_healthy(bank.tumour[row], bank.masks[row], np.random.default_rng(seed))
+        for row, seed in zip(with_lesion, seeds[n_tumour:], strict=True)
+    )
     side = bank.tumour.shape[-1]
     return {
         TUMOUR: _collect(bank, laid_in, bank.no_tumour_rows[without], seeds[:n_tumour], side),
@@ -423,11 +442,13 @@ def _fit_in(
 
 
 def _weights(bank: LesionBank, position: float) -> NDArray[np.float64]:
-    """How likely each training lesion is drawn for a slice at this height: alike where a height is not known."""
+    """How likely each training lesion is drawn for a slice at this height: alike where its height, or that of every
+    lesion, is not known; else none of unknown height.
+    """
     steps = ((bank.tumour_positions - position) / HEIGHT_REACH) ** 2
-    if np.isnan(steps).any():
+    if np.isnan(steps).all():
         return np.full(len(steps), 1 / len(steps))
-    weights = np.exp(-(steps - steps.min()) / 2)
+    weights = np.where(np.isnan(steps), 0.0, np.exp(-(steps - np.nanmin(steps)) / 2))
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
@@ -466,6 +487,13 @@ def _on_axis(centre: NDArray[np.float64], angle: float, shift: float) -> tuple[f
     """A point `shift` beside the centre, square to an axis of this angle."""
     row, column = centre + shift * np.array([np.sin(angle), np.cos(angle)])
     return float(row), float(column)
+
+
+def _shaken(axis: Midline, diameter: float, rng: np.random.Generator) -> Midline:
+    """The axis of a head of this diameter in pixels, moved and turned by little."""
+    angle = axis.angle + rng.normal(0, AXIS_TURN)
+    shift = rng.normal(0, AXIS_SHIFT) * diameter
+    return Midline(*_on_axis(np.array([axis.row, axis.column]), angle, shift), angle)
 
 
 def _reflection(axis: Midline) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,11 +1,12 @@
 """From the slices of a training part to what painters learn from, and from painters to painted sets.
 
 The tumour painter restores the lesions of real tumour slices, and paints where a lesion might be in real slices without
-one. The no-tumour painter restores lesion-shaped holes in real slices without a tumour, and paints over real lesions.
+one. The no-tumour painter restores lesion-shaped holes in real slices without a tumour, and paints over real lesions
+of which no part is left then (`LesionBank.clean`).
 Both diagnoses of a painted set are thus real heads with a painted part, so that having been painted tells nothing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +25,6 @@ from pipeline.synthesis.lesions import (
     head_of,
     in_turn,
     propose,
-    propose_hole,
     soften,
     widened,
 )
@@ -34,7 +34,6 @@ from pipeline.synthesis.painter import Pair, Source, paint
 PLACES: Final = 6  # masks proposed for each slice that has none of its own
 EXAMPLES: Final = 8  # canvases of a snapshot
 BATCH: Final = 64  # paintings between two words of progress
-Propose = Callable[[LesionBank, Images, np.random.Generator], "NDArray[np.bool_]"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,33 +72,40 @@ def lesson(bank: LesionBank, diagnosis: str, *, seed: int) -> Lesson:
     """
     rng = np.random.default_rng(seed)
     if diagnosis == TUMOUR:
-        pairs = _own(bank, bank.masks)
+        pairs = _own(bank, bank.masks, np.arange(len(bank.masks)))
         canvases = _proposed(bank, propose_many(bank, PLACES, rng))
     else:
-        pairs = _proposed(bank, propose_many(bank, PLACES, rng, hole=True))
-        canvases = _own(bank, brims(bank))
+        # as wide as what will be painted over
+        slices = (image for image in bank.no_tumour for _ in range(PLACES))
+        pairs = _proposed(bank, _with_brims(slices, propose_many(bank, PLACES, rng)))
+        canvases = _own(bank, brims(bank), np.flatnonzero(bank.clean))
     spread = np.linspace(0, len(canvases.rows) - 1, min(EXAMPLES, len(canvases.rows))).round().astype(np.int64)
     return Lesson(pairs.draw, canvases.draw, canvases.take(torch.from_numpy(np.unique(spread))))
 
 
 def brims(bank: LesionBank) -> Mask:
     """What must be painted over in each tumour slice, bool (N, S, S): the lesion with its brim."""
-    return np.stack([widened(mask, head_of(image) | mask) for image, mask in zip(bank.tumour, bank.masks, strict=True)])
+    return _with_brims(bank.tumour, bank.masks)
 
 
-def propose_many(bank: LesionBank, places: int, rng: np.random.Generator, *, hole: bool = False) -> Mask:
+def _with_brims(images: Iterable[Images], masks: Mask) -> Mask:
+    return np.stack([widened(mask, head_of(image) | mask) for image, mask in zip(images, masks, strict=True)])
+
+
+def propose_many(bank: LesionBank, places: int, rng: np.random.Generator) -> Mask:
     """So many places in each slice without a tumour: bool (M * places, S, S), those of a slice in a row."""
     return np.stack(
         [
-            (propose_hole if hole else propose)(bank, image, rng, position=float(position)).mask
+            propose(bank, image, rng, position=float(position)).mask
             for image, position in zip(bank.no_tumour, bank.no_tumour_positions, strict=True)
             for _ in range(places)
         ]
     )
 
 
-def _own(bank: LesionBank, masks: Mask) -> Pool:
-    return Pool(torch.from_numpy(bank.tumour), _soft(masks), torch.arange(len(masks)))
+def _own(bank: LesionBank, masks: Mask, rows: NDArray[np.int64]) -> Pool:
+    """Some of the slices with a tumour, each with its own of the masks (N, S, S)."""
+    return Pool(torch.from_numpy(bank.tumour), _soft(masks[rows]), torch.from_numpy(rows))
 
 
 def _proposed(bank: LesionBank, masks: Mask) -> Pool:
@@ -124,19 +130,22 @@ def paint_set(
 ) -> PastedSet:
     """n slices of `diagnosis` by its painter, each on a real slice of the other one; none comes twice before all did.
 
-    Masks are the lesion, or the region painted over. Slice i follows from its source and from seeds[i] alone. progress
-    (done, n). Raises ValueError for a diagnosis that is none.
+    Lesions are painted over in clean slices alone (`LesionBank`). Masks are the lesion, or the region painted over.
+    Slice i follows from its source and from seeds[i] alone. progress (done, n). Raises ValueError for a diagnosis that
+    is none.
     """
     if diagnosis not in (TUMOUR, NO_TUMOUR):
         raise ValueError(f"no painter paints {diagnosis!r}")
     rng = np.random.default_rng(seed)
-    canvases, rows = (bank.no_tumour, bank.no_tumour_rows) if diagnosis == TUMOUR else (bank.tumour, bank.tumour_rows)
+    canvases, rows = bank.no_tumour, bank.no_tumour_rows
+    if diagnosis != TUMOUR:
+        canvases, rows = bank.tumour[bank.clean], bank.tumour_rows[bank.clean]
     chosen = in_turn([np.arange(len(canvases))], n, rng)
     seeds = rng.integers(2**63, size=n)
     side = canvases.shape[-1]
     images, masks = np.empty((n, 1, side, side), np.float32), np.empty((n, side, side), np.bool_)
     lesion_rows = np.full(n, -1, np.int64)
-    covered = None if diagnosis == TUMOUR else brims(bank)
+    covered = None if diagnosis == TUMOUR else brims(bank)[bank.clean]
     for start in range(0, n, BATCH):
         part = slice(start, min(n, start + BATCH))
         for i in range(part.start, part.stop):
