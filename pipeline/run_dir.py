@@ -140,7 +140,10 @@ class RunDir:
         return self.root / "normalised" / "masks.npy"
 
     def found_masks(self, fold: int) -> Path:
-        """As `normalised_masks`, of the fold's training slices alone and found by what learned from them."""
+        """As `normalised_masks`, of the fold's training slices alone and found by what learned from them.
+
+        2 where the slice shows no tumour without it, else 1.
+        """
         return self.root / "normalised" / f"{fold}-found-masks.npy"
 
     def model(self, fold: int, diagnosis: str) -> Path:
