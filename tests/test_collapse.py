@@ -143,6 +143,15 @@ def test_a_discriminator_that_always_wins_or_overfits_raises_the_alarm(sides, ru
     assert [r.rule for r in decisions[-1].reasons] == [rule]
 
 
+def test_overfitting_is_no_alarm_while_augmentation_can_still_answer_it():
+    overfitted, both = look_at(sides=(0.95, 0.7, 0.5)), look_at(sides=(0.95, 0.7, 0.5), nearest=0.1)
+    for health, verdict in ((overfitted, "healthy"), (both, "alarm")):
+        watch = Watch(WatchConfig())
+        decisions = [watch.look(health, progress=0.8, overfitting_answered=True) for _ in range(3)]
+        assert decisions[-1].verdict == verdict
+        assert "discriminator_overfits" not in {reason.rule for reason in decisions[-1].reasons}
+
+
 def test_missing_heads_are_an_alarm_only_when_enough_images_were_seen():
     enough = WatchConfig().young
     for seen, verdict in ((enough - 100, "suspect"), (enough, "alarm")):

@@ -215,9 +215,15 @@ class Watch:
     at_fault: int = 0  # ticks in a row, up to now
     best: Best | None = None
 
-    def look(self, health: Health, *, progress: float) -> Decision:
-        """Judge one tick. progress: share of the budget spent, in images or in minutes, in [0, 1]."""
+    def look(self, health: Health, *, progress: float, overfitting_answered: bool = False) -> Decision:
+        """Judge one tick. progress: share of the budget spent, in images or in minutes, in [0, 1].
+
+        overfitting_answered: augmentation adapts and can still become stronger, which is what an alarm would do about
+        a discriminator that knows its images by heart, and without going back.
+        """
         certain = faults(health, self.config) + self._decline(health)
+        if overfitting_answered:
+            certain = [reason for reason in certain if reason.rule != "discriminator_overfits"]
         late = poverty(health, self.config)
         reasons = tuple(certain + late)
         best = self._note_best(health, wrong=2 if certain else int(bool(late)))

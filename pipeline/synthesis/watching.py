@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.compute import Compute
 from pipeline.synthesis import gan, health, model_dir
+from pipeline.synthesis.augment import STRONGEST
 from pipeline.synthesis.collapse import Decision, Watch, after_alarm
 from pipeline.synthesis.health import SMALLEST_HELD_OUT, Health, Logits, Ruler
 from pipeline.synthesis.variety import Images
@@ -92,7 +93,9 @@ class Watching:
         stay spent. Raises ModelError where a state cannot be written, and leaves the one before it whole.
         """
         measured = self.measure(state, accuracy=accuracy)
-        decision = self.watch.look(measured, progress=min(1.0, gan.progress(state, self.config)))
+        answered = self.config.augmentation.target is not None and state.strength < STRONGEST
+        progress = min(1.0, gan.progress(state, self.config))
+        decision = self.watch.look(measured, progress=progress, overfitting_answered=answered)
         if decision.best:
             model_dir.write_generator(model_dir.best_path(self.folder), state.generator_ema)
         if decision.verdict == "healthy":
