@@ -197,17 +197,18 @@ class TransferScores(Record):
 
 
 class LesionSource(Record):
-    """Where the lesion masks of a fold's training slices came from, and how good found ones are.
+    """Where the lesion masks of a fold's training slices came from, and how many of them are used for what.
 
-    Of found masks the figures are of training slices of other inner folds whose true mask is known; None where none is.
+    Lesions are looked for only where masks are missing, so of found ones no study knows how good they are.
     """
 
     fold: int
     source: Literal["given", "drawn", "found"]
     n_tumour: int  # training slices with a tumour
     n_usable: int  # of them, those whose mask is used
-    dice: Finite | None = None  # mean over slices
-    hit_rate: Finite | None = None  # share of slices whose most suspicious pixel lies in the true lesion
+    # of the usable found ones, those after whose repair the classifier sees no tumour: canvases of slices without a
+    # tumour; None where it was not noted, or none was found
+    n_clean: int | None = None
 
 
 class ExternalTest(Record):

@@ -4,7 +4,7 @@ A light never stands on colour alone: it has a word, and its level has a shape i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from data_contracts.results import (
@@ -19,7 +19,7 @@ from data_contracts.results import (
 )
 from reports.numbers import count, decimal, percent, plain_interval, points, points_interval, slices, units
 from reports.wording.controls import controls_count, unsure_count
-from reports.wording.copies import anatomy_reading
+from reports.wording.copies import anatomy_reading, held_out_name, of_regions
 from reports.wording.diversity import PAINTED_VARIETY, beyond_limits, primary_fidelity
 from reports.wording.further import external_units
 from reports.wording.names import is_painted, slices_of
@@ -60,8 +60,8 @@ def lights(summary: RunSummary) -> tuple[Light, ...]:
 def utility_light(summary: RunSummary) -> Light:
     """Good only where the verdict is a gain, a problem where a control did not come out null.
 
-    An external test where synthetic slices did harm leaves it a caution at best, and so does copy and paste where that
-    is recommended. A control that could not tell and a generator's shortcuts change no level and are told.
+    An external test where synthetic slices did harm leaves it a caution at best, and so does copy and paste that they
+    are not shown to beat. A control that could not tell and a generator's shortcuts change no level and are told.
     """
     known = summary.data.subjects_known
     why = f"{points_interval(summary.difference)}, {units(summary.difference.n_subjects, known=known)} tested."
@@ -69,9 +69,10 @@ def utility_light(summary: RunSummary) -> Light:
     level, word = _UTILITY[summary.verdict]
     reasons = [why, against]
     if summary.difference_to_copy_paste is not None:
-        reasons.append(paste_why(summary.difference_to_copy_paste))
-        if recommended(summary) == "copy_paste" and level == "good":
-            level, word = "caution", "Copy and paste may do"
+        reasons.append(paste_why(summary))
+        if summary.difference_to_copy_paste.low <= 0 and level == "good":
+            may_do = recommended(summary) == "copy_paste"
+            level, word = "caution", "Copy and paste may do" if may_do else "Helped, may not be needed"
     if summary.external is not None:
         external = summary.external.difference
         reasons.append(f"External test: {points_interval(external)}, {external_units(summary.external)}.")
@@ -107,11 +108,11 @@ def diversity_light(
 ) -> Light:
     """By the weakest diagnosis and fold, and no better than the collapse watch thinks of the worst training.
 
-    Of painted slices it is told that their heads are real ones.
+    Of painted slices it is told by nothing, for whole heads are compared, and theirs are those of their sources.
     """
+    if painted and fidelity:
+        return Light("Diversity", "unknown", "Not told by real heads", PAINTED_VARIETY)
     measured = _measured_diversity(primary_fidelity(fidelity))
-    if painted and measured.level != "unknown":
-        measured = replace(measured, why=f"{measured.why} {PAINTED_VARIETY}")
     doubted = [record for record in training if doubt(record)]
     if not doubted:
         return measured
@@ -182,7 +183,7 @@ def copies_light(memorisation: Sequence[MemorisationScores]) -> Light:
     near = any(s.median_distance_synthetic < TOO_CLOSE * s.median_distance_held_out_real for s in measured)
     in_features = max((excess for s in measured if (excess := _feature_excess(s)) is not None), default=0.0)
     told = [s.membership_auc for s in measured if s.membership_auc is not None and s.membership_auc.low > 0.5]
-    anatomy = anatomy_reading(measured)
+    anatomy, held_out = anatomy_reading(measured), held_out_name(worst)
     if (near or told or anatomy or in_features > FEATURE_COPIES) and level == "good":
         level = "caution"
     word = {"good": "No sign of copying", "caution": "Some copying", "problem": "Copies its patients"}[level]
@@ -191,12 +192,15 @@ def copies_light(memorisation: Sequence[MemorisationScores]) -> Light:
     refused, generated = sum(s.n_near_copies for s in measured), sum(s.n_generated for s in measured)
     why = (
         f"{refused:,} of {slices(generated)} generated were near-copies and refused. Worst, "
-        f"{slices_of(worst.diagnosis)}: {percent(worst.n_near_copies / worst.n_generated)}; held-out real slices by "
+        f"{slices_of(worst.diagnosis)}: {percent(worst.n_near_copies / worst.n_generated)}; {held_out} by "
         f"the same rule {percent(worst.held_out_real_near_copy_share)}."
     )
     if anatomy:
         why = anatomy
-    closer = " Synthetic slices lie much nearer to training slices than held-out real ones do." if near else ""
+    closer = ""
+    if near:
+        nearer = "Painted regions" if of_regions(worst) else "Synthetic slices"
+        closer = f" {nearer} lie much nearer to training slices than {held_out} do."
     if in_features > FEATURE_COPIES:
         closer += (
             f" In features, copies are {decimal(100 * in_features, 1)} points more frequent than among held-out real."
@@ -249,7 +253,20 @@ _PASTED_RULES: Final = (
     "Utility is at best a caution where synthetic slices are not, by the whole interval, better than copy and paste.",
 )
 _PAINTED_RULES: Final = (
+    "Copies of painted slices takes painted regions and regions of held-out real slices alone.",
     "Copies is at best a caution where slices of patients were painted in, for these hold their anatomy.",
+)
+_DIVERSITY_RULES: Final = (
+    "Diversity is a problem where a mode collapse is found: limits from subsets of real slices, not from here.",
+    "Diversity is at best a caution where any measure is beyond such a limit.",
+    "Diversity otherwise takes recall and coverage of the weakest diagnosis over those of held-out real slices.",
+    f"Diversity is good from {REACH_GOOD}, a caution from {REACH_CAUTION}, a problem below.",
+    "Diversity is at best a caution where the collapse watch stopped a training, or found the kept generator poor.",
+    "Diversity is a problem, too, where the watch found the kept generator at fault.",
+    "Diversity is no better for a collapse watch that raised no alarm.",
+)
+_PAINTED_DIVERSITY: Final = (
+    "Diversity of painted slices is not told: whole heads are compared, and theirs are their sources’.",
 )
 
 
@@ -264,13 +281,7 @@ def rules(*, painted: bool = False, pasted: bool = False) -> tuple[str, ...]:
         f"Utility is no worse and no better for a control that could not tell (few groups, or wider than ±{_WIDTH}).",
         "Utility is at best a caution where the whole interval of an external test lies below zero.",
         *(_PASTED_RULES if pasted else ()),
-        "Diversity is a problem where a mode collapse is found: limits from subsets of real slices, not from here.",
-        "Diversity is at best a caution where any measure is beyond such a limit.",
-        "Diversity otherwise takes recall and coverage of the weakest diagnosis over those of held-out real slices.",
-        f"Diversity is good from {REACH_GOOD}, a caution from {REACH_CAUTION}, a problem below.",
-        "Diversity is at best a caution where the collapse watch stopped a training, or found the kept generator poor.",
-        "Diversity is a problem, too, where the watch found the kept generator at fault.",
-        "Diversity is no better for a collapse watch that raised no alarm.",
+        *(_PAINTED_DIVERSITY if painted else _DIVERSITY_RULES),
         "Copies takes the share of near-copies among generated slices, less that among held-out real slices.",
         f"Copies is good up to {percent(COPIES_GOOD, 0)}, a caution to {percent(COPIES_CAUTION, 0)}, else a problem.",
         f"Copies is at best a caution where the median distance is under {TOO_CLOSE} of that of held-out real slices.",

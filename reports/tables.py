@@ -42,7 +42,7 @@ from reports.numbers import (
     units,
 )
 from reports.wording.controls import CONTROL_NAMES, CONTROL_SEES, control_null, control_result, control_value
-from reports.wording.copies import copy_rate
+from reports.wording.copies import copy_rate, of_regions
 from reports.wording.data import rule_name
 from reports.wording.diversity import collapsed_side, reason_values, references
 from reports.wording.further import metric_name, secondary_difference
@@ -270,7 +270,8 @@ def variety_table(fidelity: Sequence[FidelityScores], *, painted: bool = False) 
         "Slices", "Fold", "Features", "n", "As varied as so many different (Vendi)", "Spread", "Dissimilarity of two",
         "All but repeat another", *(() if painted else ("Different slices it may know",)),
     )  # fmt: skip
-    return Table("Variety within each set; all are better high, but for repeats.", columns, rows)
+    judged = " of whole heads." if painted else "; all are better high, but for repeats."
+    return Table(f"Variety within each set{judged}", columns, rows)
 
 
 MEASURE_COLUMNS: Final = {
@@ -325,7 +326,8 @@ def _of(scores: FidelityScores, origin: str) -> tuple[str, ...]:
 
 def memorisation_table(memorisation: Sequence[MemorisationScores]) -> Table:
     """What the screen refused, and distances beside those of held-out real slices."""
-    painted = any(scores.contains_patient_anatomy for scores in memorisation)
+    painted = any(of_regions(scores) for scores in memorisation)
+    held_out = "regions of held-out real" if painted else "held-out real"
     rows = tuple(
         (
             diagnosis_name(scores.diagnosis),
@@ -344,8 +346,8 @@ def memorisation_table(memorisation: Sequence[MemorisationScores]) -> Table:
     )
     columns = (
         "Slices", "Fold", "Generated, n", "Near-copies refused, n", "Broken refused, n", "Kept, n",
-        "Held-out real by the same rule", "Near-copy below",
-        "Median distance, synthetic", "Median distance, held-out real",
+        f"{held_out[0].upper()}{held_out[1:]} by the same rule", "Near-copy below",
+        "Median distance, synthetic", f"Median distance, {held_out}",
         *(("Outside the painted region, copy rate",) if painted else ()),
     )  # fmt: skip
     caption = (

@@ -475,9 +475,9 @@ def test_moved_copies_are_told_apart() -> None:
 def test_copies_in_features_and_authenticity_stand_beside_held_out_real() -> None:
     assert plain(wording.copies.feature_copies_reading(traced())) == (
         "In features of random-conv-480: 1.3 % of 400 generated no-tumour slices lie nearer to a training slice than "
-        "slices of different subjects almost ever do, more than among 250 held-out real ones (0.9 %). 91 % are "
+        "slices of different subjects almost ever do, more than among 250 held-out real slices (0.9 %). 91 % are "
         "authentic, farther from their nearest training slice than that one is from other subjects, fewer than among "
-        "the held-out real ones (94 %); many fewer would speak of copying."
+        "the held-out real slices (94 %); many fewer would speak of copying."
     )
     same = traced(feature_copy_share=0.009, authenticity=None)
     assert "do, as many as among 250" in plain(wording.copies.feature_copies_reading(same))
@@ -497,7 +497,7 @@ def test_copies_in_features_and_authenticity_stand_beside_held_out_real() -> Non
 def test_an_attack_could_not_tell_only_where_the_interval_holds_a_half(auc: float, half: float, said: str) -> None:
     text = plain(wording.copies.membership_reading(traced((auc, half))))
     assert text.startswith(said)
-    assert "training slices against 250 held-out real ones" in text
+    assert "training slices against 250 held-out real slices" in text
     assert ("not ruled out" in text) == ("could not" in said)
     assert wording.copies.membership_reading(memorisation()) == ""
 

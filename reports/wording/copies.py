@@ -9,6 +9,16 @@ from reports.wording.names import slices_of
 INSIDE = " inside the painted region"
 
 
+def of_regions(scores: MemorisationScores) -> bool:
+    """Whether painted regions were judged, and not whole slices."""
+    return scores.contains_patient_anatomy or scores.outside_copy_share is not None
+
+
+def held_out_name(scores: MemorisationScores) -> str:
+    """What the synthetic slices of these scores, or their painted regions, stand beside."""
+    return f"{'regions of ' if of_regions(scores) else ''}held-out real slices"
+
+
 def anatomy_reading(memorisation: Sequence[MemorisationScores]) -> str:
     """That painted slices are slices of patients, how far they copy them, and what follows; empty of other sets."""
     painted = [scores for scores in memorisation if scores.contains_patient_anatomy and scores.n_generated]
@@ -22,7 +32,7 @@ def anatomy_reading(memorisation: Sequence[MemorisationScores]) -> str:
     if told:
         share = sum(share * of for share, of in told) / sum(of for _, of in told)
         outside = f" (copy rate outside of it: {copy_rate(share)})"
-    beside = f"; of such regions in held-out real slices the same rule calls {percent(real)} so" if n_real else ""
+    beside = f"; of {n_real:,} regions of held-out real slices the same rule calls {percent(real)} so" if n_real else ""
     return (
         f"Each painted slice is a real patient’s slice but for the painted region{outside}. Inside: {copies:,} of "
         f"{n:,} {was(copies)} near-copies ({percent(copies / n)}){beside}. Treat the set as patient data."
@@ -41,19 +51,22 @@ def copies_reading(scores: MemorisationScores) -> str:
     if scores.n_generated == 0:
         return f"No {slices_of(scores.diagnosis)} were generated."
     share = percent(scores.n_near_copies / scores.n_generated)
-    inside = INSIDE if scores.contains_patient_anatomy else ""
     return (
         f"Of {scores.n_generated:,} {_made(scores)} {slices_of(scores.diagnosis)}, {scores.n_near_copies:,} ({share}) "
-        f"{was(scores.n_near_copies)} too near to a training slice{inside} and {scores.n_broken:,} "
+        f"{was(scores.n_near_copies)} too near to a training slice{_inside(scores)} and {scores.n_broken:,} "
         f"{was(scores.n_broken)} broken; all of these were refused and {scores.n_kept:,} {was(scores.n_kept)} kept. "
         f"{_moved(scores)}The same rule would call {percent(scores.held_out_real_near_copy_share)} of "
-        f"{scores.n_held_out_real:,} held-out real slices near-copies{' in such a region' if inside else ''}. "
+        f"{scores.n_held_out_real:,} {held_out_name(scores)} near-copies. "
         f"{_distance(scores)}"
     )
 
 
 def _made(scores: MemorisationScores) -> str:
-    return "painted" if scores.contains_patient_anatomy else "generated"
+    return "painted" if of_regions(scores) else "generated"
+
+
+def _inside(scores: MemorisationScores) -> str:
+    return INSIDE if of_regions(scores) else ""
 
 
 def _moved(scores: MemorisationScores) -> str:
@@ -68,25 +81,25 @@ def _moved(scores: MemorisationScores) -> str:
 
 def feature_copies_reading(scores: MemorisationScores) -> str:
     """Copies and authenticity in features, beside held-out real slices; empty where neither was measured."""
-    n, n_real = f"{scores.n_generated:,} {_made(scores)}", f"{scores.n_held_out_real:,} held-out real"
+    n, n_real = f"{scores.n_generated:,} {_made(scores)}", f"{scores.n_held_out_real:,} {held_out_name(scores)}"
     found = []
     share, real = scores.feature_copy_share, scores.held_out_real_feature_copy_share
     if share is not None and real is not None:
         found.append(
             f"{percent(share)} of {n} {slices_of(scores.diagnosis)} lie nearer to a training slice than slices of "
-            f"different subjects almost ever do, {_more(share, real)} among {n_real} ones ({percent(real)})."
+            f"different subjects almost ever do, {_more(share, real)} among {n_real} ({percent(real)})."
         )
     own, real = scores.authenticity, scores.held_out_real_authenticity
     if own is not None and real is not None:
         found.append(
             f"{percent(own, 0)} are authentic, farther from their nearest training slice than that one is from other "
-            f"subjects, {_more(own, real)} among the held-out real ones ({percent(real, 0)}); many fewer would speak "
-            "of copying."
+            f"subjects, {_more(own, real)} among the {held_out_name(scores)} ({percent(real, 0)}); many fewer would "
+            "speak of copying."
         )
     if not found:
         return ""
     of = f" of {scores.extractor}" if scores.extractor else ""
-    return f"In features{of}{INSIDE if scores.contains_patient_anatomy else ''}: {' '.join(found)}"
+    return f"In features{of}{_inside(scores)}: {' '.join(found)}"
 
 
 def _more(share: float, real: float) -> str:
@@ -99,11 +112,13 @@ def membership_reading(scores: MemorisationScores) -> str:
     if auc is None:
         return ""
     found = (
-        f"AUC {plain_interval(auc)}, 0.5 is guessing; training slices against {scores.n_held_out_real:,} held-out real "
-        f"ones, by their nearest of the synthetic {slices_of(scores.diagnosis)}"
+        f"AUC {plain_interval(auc)}, 0.5 is guessing; training slices against {scores.n_held_out_real:,} "
+        f"{held_out_name(scores)}, by their nearest of the synthetic {slices_of(scores.diagnosis)}"
     )
+    if of_regions(scores):
+        found = f"{found}, of the painted region alone"
     if scores.contains_patient_anatomy:
-        found = f"{found}, of the painted region alone; the anatomy around it shows its patient in any case"
+        found = f"{found}; the anatomy around it shows its patient in any case"
     if auc.low > 0.5:
         return f"One can tell, better than by guessing, who was in the training part: {found}."
     if auc.high < 0.5:
@@ -119,9 +134,9 @@ def membership_reading(scores: MemorisationScores) -> str:
 def _distance(scores: MemorisationScores) -> str:
     synthetic, real = scores.median_distance_synthetic, scores.median_distance_held_out_real
     where = "nearer to" if synthetic < real else "farther from" if synthetic > real else "just as far from"
-    end = "a training slice than a" if where != "just as far from" else "a training slice as a"
-    median = "Inside, the median" if scores.contains_patient_anatomy else "The median"
+    than = "as" if where == "just as far from" else "than"
+    median, one = ("painted region", "region of a ") if of_regions(scores) else ("synthetic slice", "")
     return (
-        f"{median} synthetic slice lies {where} {end} held-out real one does (relative distance "
+        f"The median {median} lies {where} a training slice {than} a {one}held-out real one does (relative distance "
         f"{decimal(synthetic, 3)} and {decimal(real, 3)}; 0 is a copy, 1 is no nearer to one patient than to the next)."
     )

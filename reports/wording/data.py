@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from data_contracts.results import DataFlow, LesionSource, ShortcutScores
-from reports.numbers import NBSP, count, decimal, percent, slices, units
+from reports.numbers import NBSP, count, percent, slices, units
 from reports.wording.names import LABEL_RULE_NAMES
 
 LESION_SOURCES: Final = {
@@ -12,6 +12,10 @@ LESION_SOURCES: Final = {
     "drawn": "outlines drawn by hand",
     "found": "a search that was shown no mask, in the training part alone",
 }
+UNCHECKED: Final = (
+    "Nobody checked these outlines, so some may lie beside the lesion; how well the search did where masks are known "
+    "stands in docs/painting.md."
+)
 
 
 def data_sentence(data: DataFlow) -> str:
@@ -91,7 +95,7 @@ def rule_name(rule: str) -> str:
 
 
 def lesions_reading(lesions: Sequence[LesionSource]) -> str:
-    """Where lesions were known from, for how many slices, and how good found ones are; empty where none were needed."""
+    """Where lesions were known from and for how many slices, and that nobody checked found ones; empty without any."""
     return " ".join(
         _lesions_of(source, [one for one in lesions if one.source == source])
         for source in dict.fromkeys(one.source for one in lesions)
@@ -105,20 +109,19 @@ def _lesions_of(source: str, of: Sequence[LesionSource]) -> str:
         f"Where lesions lie was known from {LESION_SOURCES[source]}: usable in {_whole(usable)} of {_whole(tumour)} "
         f"tumour slices of the training part{mean}."
     )
-    return f"{said} {_found_quality(of)}" if source == "found" else said
+    return f"{said}{_clean(of)} {UNCHECKED}" if source == "found" else said
 
 
-def _found_quality(of: Sequence[LesionSource]) -> str:
-    dice, hits = [o.dice for o in of if o.dice is not None], [o.hit_rate for o in of if o.hit_rate is not None]
-    found = [
-        f"Dice {decimal(sum(dice) / len(dice), 2)} (1 is the same outline)" if dice else "",
-        f"the most suspicious point lies in the lesion in {percent(sum(hits) / len(hits), 0)} of slices"
-        if hits
-        else "",
-    ]
-    if not any(found):
-        return "How well these match the true lesions is not known: no true mask was at hand."
-    return f"Held against true masks that the search did not see: {', '.join(text for text in found if text)}."
+def _clean(of: Sequence[LesionSource]) -> str:
+    """How many finds can be painted out; begins with a space, or is empty where it was not noted."""
+    noted = [(o.n_clean, o.n_usable) for o in of if o.n_clean is not None]
+    if not noted:
+        return ""
+    clean, usable = (sum(counts) / len(noted) for counts in zip(*noted, strict=True))
+    return (
+        f" In {_whole(clean)} of these {_whole(usable)} the classifier sees no tumour any more once the find is "
+        "painted over: only they are made into slices without a tumour."
+    )
 
 
 def _whole(n: float) -> str:

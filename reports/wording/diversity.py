@@ -8,7 +8,14 @@ from reports.numbers import NBSP, count, decimal, digits_apart, percent, signifi
 from reports.wording.names import slices_of
 
 SMALLEST_FRECHET: Final = 2000  # slices; below it the bias of the distance is of the size of the distance
-PAINTED_VARIETY: Final = "Painted slices keep real heads, so this says little about what was painted in them."
+PAINTED_VARIETY: Final = (
+    "Whole heads are compared, and those of painted slices are their sources’ own; whether the painted regions vary is "
+    "not told by that."
+)
+PAINTED_FIGURES: Final = (
+    "So what the figures below say of variety is of the list of sources, how varied its heads are and how often one "
+    "comes again, and speaks neither for nor against the painters."
+)
 
 
 def primary_fidelity(fidelity: Sequence[FidelityScores]) -> tuple[FidelityScores, ...]:
@@ -107,25 +114,20 @@ def collapse_basis(scores: FidelityScores) -> str:
     return said if verdict.mode_collapse else f"{said} A loss too small for them would not show."
 
 
-def variety_reading(scores: FidelityScores, *, painted: bool = False) -> str:
+def variety_reading(scores: FidelityScores) -> str:
     """How many different slices the set is worth, and how many its generator may know, beside the references."""
     synthetic, n = scores.synthetic, scores.n
     beside = _beside([(name, decimal(s.vendi, 1)) for name, s in references(scores)])
-    repeated = (
-        f"{percent(synthetic.duplicate_share)} of them all but repeat another (held-out real: "
-        f"{percent(scores.held_out_real.duplicate_share)})"
-    )
-    if painted:  # heads are as many as there are training slices, so repeats do not tell what a painter knows
-        known = f"{repeated}."
-    elif synthetic.support is None:
+    if synthetic.support is None:
         known = (
             "No two of them are all but alike, so how many different ones the generator may know cannot be told from "
             f"{n:,}."
         )
     else:
         known = (
-            f"{repeated}: the generator may know about {round(synthetic.support):,} different slices (birthday "
-            "estimate)."
+            f"{percent(synthetic.duplicate_share)} of them all but repeat another (held-out real: "
+            f"{percent(scores.held_out_real.duplicate_share)}): the generator may know about "
+            f"{round(synthetic.support):,} different slices (birthday estimate)."
         )
     return (
         f"Synthetic {slices_of(scores.diagnosis)} are as varied as {decimal(synthetic.vendi, 1)} different slices of "

@@ -59,14 +59,19 @@ def _advice_gain(summary: RunSummary) -> str:
         return (
             "But repeated copies of the real slices may do as well: it is not shown that the synthetic ones are needed."
         )
-    if to_paste is not None and to_paste.high < 0:
-        return "But copy and paste of real lesions, which needs no network, did better."
-    if to_paste is not None and to_paste.low <= 0:
+    if to_paste is None or to_paste.low > 0:
+        return "On this data the synthetic set is worth adding to training. Confirm it on scans of another hospital."
+    if summary.copy_paste is not None and summary.copy_paste.verdict == "gain":
+        if to_paste.high < 0:
+            return "But copy and paste of real lesions, which needs no network, did better."
         return (
-            "But copy and paste of real lesions, which needs no network, may do as well: it is not shown that the "
-            "synthetic slices are needed."
+            "But copy and paste of real lesions, which needs no network, helped too and may do as well: it is not "
+            "shown that the synthetic slices are needed."
         )
-    return "On this data the synthetic set is worth adding to training. Confirm it on scans of another hospital."
+    return (
+        "On this data the synthetic set is worth adding to training, but whether it takes a network is open. Confirm "
+        "it on scans of another hospital."
+    )
 
 
 def difference_sentence(difference: Difference, *, known: bool) -> str:

@@ -15,8 +15,8 @@ def watch_reading(record: TrainingRecord, *, painted: bool = False) -> str:
     """How often the collapse watch looked and how many alarms it raised; or that none looked."""
     if painted and not record.watched:
         return (
-            "No collapse watch looks on while a painter learns, for the head around what it paints is a real one. "
-            "Whether its paintings vary can only be read from the painted slices in the end."
+            "No watch looks on while a painter learns, for the head around what it paints is a real one. Whether its "
+            "paintings vary can only be seen in the painted slices themselves."
         )
     if not record.watched:
         return (

@@ -1,7 +1,7 @@
 """The ways to learn from synthetic slices beside real ones, and which one a fold chose."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from data_contracts.results import Way, WayTried
@@ -29,3 +29,14 @@ def ways_reading(ways: Sequence[WayTried]) -> str:
         f"slice was looked at: {in_folds or 'none could be tried, so mixed with real ones'}. The figures that chose "
         "flatter what they chose; the arms above are the result."
     )
+
+
+def fixed_way(config: Mapping[str, object]) -> str:
+    """How added slices were used where that was fixed beforehand and is not plain mixing; empty where it is.
+
+    config: that of the whole study.
+    """
+    utility = config.get("utility")
+    way = utility.get("way") if isinstance(utility, Mapping) else None
+    name = next((name for known, name in WAY_NAMES.items() if known == way and way != "mix"), "")
+    return f"In every arm that adds slices they were used in one way, fixed beforehand: {name}." if name else ""
