@@ -28,7 +28,7 @@ class Job:
     @property
     def title(self) -> str:
         """What a user reads of it."""
-        return f"Train the {self.diagnosis} GAN, fold {self.fold}"
+        return f"Train the {self.diagnosis} generator, fold {self.fold}"
 
 
 Train = Callable[[Job, str, progress.Update], None]

@@ -107,7 +107,7 @@ def test_at_once_they_are_the_same_as_alone_and_where_one_fails_the_others_stop_
     with pytest.raises(TimeoutError, match="of its own kind") as failed:
         train_all(jobs, PRETENDED, train)
     assert not multiprocessing.active_children()
-    assert failed.value.__notes__[0].startswith("Train the broken GAN, fold 1, on cpu:\nTraceback")
+    assert failed.value.__notes__[0].startswith("Train the broken generator, fold 1, on cpu:\nTraceback")
     said = " ".join(capsys.readouterr().err.split())
     outcomes = ["done", "done", "failed; the others stop at their next tick", "stopped, to be gone on with"]
     assert [part.split(" Train the ")[0] for part in said.split(" on cpu: ")[1:]] == outcomes
@@ -149,7 +149,7 @@ def test_a_process_that_ends_without_a_word_is_a_failed_training() -> None:
     one = devices._Training(Job(Path(), 0, "tumour"), "cuda:1", child, last=(16, 64, "loss"))
     failure = one.failure()
     assert isinstance(failure, TrainingFailed)
-    assert "Train the tumour GAN, fold 0, on cuda:1: its process was ended by SIGKILL" in str(failure)
+    assert "Train the tumour generator, fold 0, on cuda:1: its process was ended by SIGKILL" in str(failure)
     one.last = Failed(failure, at=0.0)
     assert one.failure() is failure
     one.last = Done(True)
