@@ -160,14 +160,15 @@ def paint_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) ->
     folder = run.synthetic(fold, diagnosis)
     if (folder / MANIFEST_NAME).exists():
         return
+    bank, rows = read_bank(run, fold)
+    beside = _beside(run, parts, diagnosis)
     with progress.stage(f"Paint and screen {diagnosis} slices, fold {fold}", "slices") as update:
-        made, copies, screened = _painted(run, parts, diagnosis, update)
+        made, copies, screened = _painted(run, parts, diagnosis, bank=bank, rows=rows, beside=beside, update=update)
     if not screened.kept.any():
         raise TrainingFailed(
             f"none of {len(made.images)} painted {diagnosis} slices of fold {fold} passed the screen "
             f"({screened.near_copy.sum()} near-copies, {screened.broken.sum()} broken); train longer (painter.images)"
         )
-    beside, rows = _beside(run, parts, diagnosis), read_bank(run, fold)[1]
     if parts.whole and judged:
         sources = np.load(run.normalised(fold), mmap_mode="r")[beside.train][made.source_rows]
         differing = np.stack(list(painted_region(made.masks)))
@@ -187,15 +188,21 @@ def paint_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) ->
 
 
 def _painted(
-    run: RunDir, parts: Fold, diagnosis: str, update: progress.Update
+    run: RunDir,
+    parts: Fold,
+    diagnosis: str,
+    *,
+    bank: LesionBank,
+    rows: pd.DataFrame,
+    beside: "_Beside",
+    update: progress.Update,
 ) -> tuple[PastedSet, PaintedCopies, Screened]:
     """Paint until as many pass the screen as are wanted, in rounds of what is missing, up to MOST_PAINTED times all.
 
     Were one diagnosis left short, having been painted would tell of the other.
     """
     record, fold = record_of(run), parts.fold
-    bank, rows = read_bank(run, fold)
-    beside, wanted = _beside(run, parts, diagnosis), _wanted(run, fold, rows, diagnosis)
+    wanted = _wanted(run, fold, rows, diagnosis)
     generator, _ = load_painter(run.model(fold, diagnosis))
     rounds: list[PastedSet] = []
     missing, drawn = wanted, 0

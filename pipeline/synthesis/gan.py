@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from pipeline.synthesis.optimisers import descend
 
 __all__ = [  # GanConfig and Tick come from beside
     "GanConfig",
+    "Paced",
     "State",
     "Tick",
     "TrainingFailed",
@@ -49,6 +50,21 @@ NUMBERS: Final = ("seed", "strength", "realness", "images_seen", "seconds", "sin
 REMEMBERED: Final = 4  # batches over which overfitting is averaged (ADA, section 3.1)
 FEWEST_TICKS: Final = 40  # of a budget in minutes
 EVALUATED: Final = 64  # images judged at once outside of a training step
+
+
+class Paced(Protocol):
+    """What the configurations of GANs and painters say alike: how long, how averaged, how blurred at first."""
+
+    @property
+    def images(self) -> int: ...
+    @property
+    def minutes(self) -> float | None: ...
+    @property
+    def ema_half_life(self) -> int: ...
+    @property
+    def blur(self) -> float: ...
+    @property
+    def blur_until(self) -> float: ...
 
 
 class TrainingFailed(Exception):
@@ -243,7 +259,7 @@ def discriminate(
     return torch.cat(found).float().cpu()
 
 
-def progress(state: State, config: GanConfig) -> float:
+def progress(state: State, config: Paced) -> float:
     """Share of the budget that is spent, in images or in minutes, whichever is more; 1 and above is the end.
 
     Of a training that began anew, the share of what was then left: it is young again.
@@ -255,7 +271,7 @@ def progress(state: State, config: GanConfig) -> float:
     return max(shown, (state.seconds - state.since) / left) if left > 0 else 1.0
 
 
-def blur_sigma(spent: float, *, size: int, config: GanConfig) -> float:
+def blur_sigma(spent: float, *, size: int, config: Paced) -> float:
     """Pixels of blur before the discriminator: from `config.blur` of the side down to none at `config.blur_until`.
 
     spent: share of the budget.
@@ -287,7 +303,7 @@ def hold_back(state: State, config: GanConfig, *, learning_rate: float, strength
 
 
 @torch.no_grad()
-def update_ema(state: State, config: GanConfig, n: int) -> None:
+def update_ema(state: State, config: Paced, n: int) -> None:
     """Move the averaged generator towards the trained one; early on with a shorter memory (Karras 2020)."""
     half_life = min(config.ema_half_life, max(1.0, 0.1 * state.images_seen))
     weight = 1 - math.exp2(-n / half_life) if half_life else 1.0

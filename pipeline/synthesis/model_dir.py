@@ -3,7 +3,7 @@
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -133,6 +133,23 @@ def read_state(path: Path, *, advice: str) -> dict[str, Any]:
         return dict(content)
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise ModelError(f"the checkpoint {path} is damaged ({type(error).__name__}); {advice}") from error
+
+
+def read_checkpoint(folder: Path, *, identity: Mapping[str, object], kind: str) -> dict[str, Any] | None:
+    """What stands in the folder of a training of a `kind`, with this `identity` in it; None where nothing does.
+
+    Raises ModelError, and leaves the checkpoint where it is, where it is damaged or another training's.
+    """
+    path = checkpoint_path(folder)
+    if not path.exists():
+        return None
+    advice = f"remove the folder it stands in to train this {kind} from the start"
+    saved = read_state(path, advice=advice)
+    other = saved.get("identity", {})
+    differing = sorted(k for k in identity.keys() | other.keys() if identity.get(k) != other.get(k))
+    if differing:
+        raise ModelError(f"the checkpoint {path} is of another training: {', '.join(differing)} differ; {advice}")
+    return saved
 
 
 def finish(folder: Path, trained: TrainedGan, *, curve: Sequence[dict[str, Any]], keep_state: bool) -> None:

@@ -10,7 +10,6 @@ The losses are the relativistic pairing of the default GAN with R1 and R2 (Huang
 
 import copy
 import hashlib
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -166,15 +165,9 @@ class _Training:
 
     def resume(self) -> None:
         """Put the checkpoint back, where there is one. Raises ModelError and leaves a wrong one where it is."""
-        path = model_dir.checkpoint_path(self.folder)
-        if not path.exists():
+        saved = model_dir.read_checkpoint(self.folder, identity=self.identity, kind="painter")
+        if saved is None:
             return
-        advice = "remove the folder it stands in to train this painter from the start"
-        saved = model_dir.read_state(path, advice=advice)
-        other = saved.get("identity", {})
-        differing = sorted(k for k in self.identity.keys() | other.keys() if self.identity.get(k) != other.get(k))
-        if differing:
-            raise ModelError(f"the checkpoint {path} is of another training: {', '.join(differing)} differ; {advice}")
         gan.restore(self.state, saved["state"])
         self.curve[:] = saved["curve"]
 
@@ -184,7 +177,7 @@ class _Training:
         started = time.monotonic() - state.seconds  # as if it had never stopped
         measured: list[_Measured] = []
         looked = state.seconds
-        while spent(state, config) < 1:
+        while gan.progress(state, config) < 1:
             real = _drawn(self.pairs, n, state, config)
             # a quarter: each is painted twice, with two latents
             canvas = _drawn(self.canvases, n // 4, state, config)
@@ -192,7 +185,7 @@ class _Training:
             state.seconds = time.monotonic() - started
             # a slow network would else spend its minutes between two looks
             late = config.minutes is not None and state.seconds - looked > 60 * config.minutes / gan.FEWEST_TICKS
-            if state.images_seen % config.tick < n or late or spent(state, config) >= 1:
+            if state.images_seen % config.tick < n or late or gan.progress(state, config) >= 1:
                 self._tick(measured, progress, seconds=state.seconds - looked)
                 measured, looked = [], state.seconds
 
@@ -210,7 +203,7 @@ class _Training:
 
     def tell(self, progress: Progress, said: str = "") -> None:
         """Say how far it is, in images; under a budget of minutes, of as many as it will have seen at this speed."""
-        seen, share = self.state.images_seen, spent(self.state, self.config)
+        seen, share = self.state.images_seen, gan.progress(self.state, self.config)
         total = self.config.images if self.config.minutes is None or share == 0 else round(seen / share)
         progress(min(seen, total), total, said)
 
@@ -268,12 +261,6 @@ def new_state(*, config: PainterConfig, seed: int, compute: Compute) -> gan.Stat
     )
 
 
-def spent(state: gan.State, config: PainterConfig) -> float:
-    """Share of the budget that is spent, in images or in minutes, whichever is more; 1 and above is the end."""
-    shown = state.images_seen / config.images
-    return shown if config.minutes is None else max(shown, state.seconds / (60 * config.minutes))
-
-
 def train_step(state: gan.State, *, real: Pair, canvas: Pair, config: PainterConfig, compute: Compute) -> _Measured:
     """Paint a batch, then the discriminator once, then the generator once, then EMA.
 
@@ -295,7 +282,7 @@ def train_step(state: gan.State, *, real: Pair, canvas: Pair, config: PainterCon
     fakes = blend(onto, painted, holes)
     drawn = augment.draw(n, config.augmentation, state.rng, strength=state.strength)
     # one draw for both of a pair, so that no augmentation stands between a slice and its restoration
-    sigma = config.blur * images.shape[-1] * max(0.0, 1 - spent(state, config) / config.blur_until)
+    sigma = gan.blur_sigma(gan.progress(state, config), size=images.shape[-1], config=config)
     shown_real = _shown(images, masks, drawn, sigma=sigma, compute=compute)
     shown_fake = _shown(fakes, holes, drawn, sigma=sigma, compute=compute)
     d_loss, penalty, accuracy = _discriminator_step(
@@ -311,7 +298,7 @@ def train_step(state: gan.State, *, real: Pair, canvas: Pair, config: PainterCon
     descend(state.generator_optimiser, g_loss + more, l1=config.generator_optimiser.l1)
     state.discriminator.requires_grad_(True)
     state.images_seen += n
-    _average(state, config)
+    gan.update_ema(state, config, n)
     # the adversarial part alone compares with other GANs' curves; L1 is beside it
     step = Step(d_loss, penalty, accuracy, g_loss.detach())
     return _Measured(step, l1.detach(), apart.detach().mean())
@@ -357,15 +344,6 @@ def _shown(
 def _masked_mean(values: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """Mean of each of `values` (N, 1, S, S) weighted by its mask, (N,): small lesions count as much as large ones."""
     return (values * masks).sum(dim=(1, 2, 3)) / masks.sum(dim=(1, 2, 3)).clamp_min(1.0)
-
-
-@torch.no_grad()
-def _average(state: gan.State, config: PainterConfig) -> None:
-    """Move the averaged generator towards the trained one; early on with a shorter memory (Karras 2020)."""
-    half_life = min(config.ema_half_life, max(1.0, 0.1 * state.images_seen))
-    weight = 1 - math.exp2(-config.batch_size / half_life) if half_life else 1.0
-    for mine, trained in zip(state.generator_ema.parameters(), state.generator.parameters(), strict=True):
-        mine.lerp_(trained, weight)
 
 
 def _chance(n: int, *, latent_dim: int, size: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

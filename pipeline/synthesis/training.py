@@ -201,15 +201,9 @@ class _Training:
 
         Raises ModelError and leaves a wrong one where it is.
         """
-        path = model_dir.checkpoint_path(self.folder)
-        if not path.exists():
+        saved = model_dir.read_checkpoint(self.folder, identity=self.identity, kind="GAN")
+        if saved is None:
             return False
-        advice = "remove the folder it stands in to train this GAN from the start"
-        saved = model_dir.read_state(path, advice=advice)
-        other = saved.get("identity", {})
-        differing = sorted(k for k in self.identity.keys() | other.keys() if self.identity.get(k) != other.get(k))
-        if differing:
-            raise ModelError(f"the checkpoint {path} is of another training: {', '.join(differing)} differ; {advice}")
         gan.restore(self.state, saved["state"])
         self.curve[:] = saved["curve"]
         self.stopped = saved["stopped"]
