@@ -12,7 +12,7 @@ mean the same beside other jobs. One of three folds of subjects is kept from eve
 import argparse
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +33,7 @@ from pipeline.compute import best_compute
 from pipeline.evidence import fidelity, memorisation
 from pipeline.evidence.classifier import ClassifierConfig, predict, train_classifier
 from pipeline.evidence.features import RandomFeatures, standardise
+from pipeline.evidence.modes import real_limits
 from pipeline.run_dir import RunDir
 from pipeline.scans.ingest import ingest
 from pipeline.scans.inputs import IngestConfig
@@ -49,10 +50,13 @@ from pipeline.synthesis.sample import sample
 
 Images = NDArray[np.float32]
 Features = NDArray[np.float32]
+Draw = Callable[[int], Images]  # so many images of a set
+Finder = Callable[[Draw], bool]  # was a collapse found in them?
 SIDE, K, DRAWS, SAMPLES = 64, 5, 20, 600
 MEASURES = ("coverage", "recall", "precision", "density", "kid", "spread")
 UNLIMITED = 100_000_000  # images: minutes end the training
 HEAD = -0.8  # grey above which a pixel is of the head
+FROZEN = (1, 3, 10, 30, 60, 100, 130, 160, 200, 300)  # latents that a planted collapse still knows
 OTHERS = ("akkaya-new", "dcgan", "sngan")
 
 
@@ -280,33 +284,76 @@ def others(trainer: Trainer, minutes: float, seeds: list[int], source: Path) -> 
 
 
 def modes(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
-    """A trained generator frozen to k of its latents, 20 draws for each k: does the watch raise the alarm?"""
+    """A trained generator frozen to k of its latents, 20 draws for each k: do the watch and the verdict find it?
+
+    The watch sees 2 n images at three ticks, the verdict of the evidence n images once; both drawn from the k.
+    """
     config = GanConfig(images=UNLIMITED, minutes=minutes)
     folders = _by(SynthesisConfig(), trainer, "default", config, seeds[0])
+    print("| set | diagnosis | latents | watch: alarm | verdict: collapsed |")
     for diagnosis in DIAGNOSES:
         generator, trained = model_dir.load_generator(folders[diagnosis])
-        rows = trainer.data.of(diagnosis, test=False)
-        groups, images = trainer.data.rows.loc[rows, "group"].tolist(), trainer.data.images[rows]
-        ruler = make_ruler(k=K)(images, groups)
-        rng = np.random.default_rng(0)
-        held = trainer.data.images[trainer.data.of(diagnosis, test=True)]  # nothing is learnt here any more
-        against = health.reference(training=images, groups=groups, held_out=held, ruler=ruler, rng=rng)
         pool = sample(generator, trained, seeds=range(SAMPLES))
-        for k in (1, 3, 10, SAMPLES):
-            raised = 0
-            for draw in range(20):
-                rng = np.random.default_rng(draw)
-                kept = rng.choice(SAMPLES, k, replace=False)
-                watch, verdict = Watch(WatchConfig()), ""
-                for progress in (0.7, 0.75, 0.8):
-                    shown = pool[rng.choice(kept, 2 * against.n, replace=k < 2 * against.n)]
-                    looked = health.measure(images_seen=UNLIMITED, samples=shown, reference=against, ruler=ruler)
-                    verdict = watch.look(looked, progress=progress).verdict
-                raised += verdict == "alarm"
-            print(
-                f"| {trainer.data.name} | {diagnosis} | {k if k < SAMPLES else 'not frozen'} | {raised} of 20 |",
-                flush=True,
-            )
+        watch, verdict = _watch_of(trainer.data, diagnosis), _verdict_of(trainer.data, diagnosis)
+        for k in (*FROZEN, SAMPLES):
+            found = np.zeros(2, int)
+            for seed in range(DRAWS):
+                kept = pool[np.random.default_rng(seed).choice(SAMPLES, k, replace=False)]
+                found += (watch(_drawn(kept, seed, again=k < SAMPLES)), verdict(_drawn(kept, seed, again=k < SAMPLES)))
+            counts = [f"{count} of {DRAWS}" for count in found]
+            print(f"| {trainer.data.name} | {diagnosis} | {k} | {' | '.join(counts)} |", flush=True)
+        held_out = trainer.data.images[trainer.data.of(diagnosis, test=True)]
+        real = sum(verdict(_drawn(held_out, seed, again=False)) for seed in range(DRAWS))
+        print(f"| {trainer.data.name} | {diagnosis} | held-out patients | | {real} of {DRAWS} |", flush=True)
+
+
+def _drawn(images: Images, seed: int, *, again: bool) -> Draw:
+    """Draws so many of the images, the same one again or not."""
+    rng = np.random.default_rng(seed)
+    return lambda n: images[rng.choice(len(images), n, replace=again)]
+
+
+def _watch_of(data: Data, diagnosis: str) -> Finder:
+    """Whether the watch of a training raises the alarm at three ticks of 2 n images."""
+    rows = data.of(diagnosis, test=False)
+    groups, images = data.rows.loc[rows, "group"].tolist(), data.images[rows]
+    ruler = make_ruler(k=K)(images, groups)
+    held = data.images[data.of(diagnosis, test=True)]  # nothing is learnt here any more
+    against = health.reference(training=images, groups=groups, held_out=held, ruler=ruler, rng=np.random.default_rng(0))
+
+    def raised(draw: Draw) -> bool:
+        watch, verdict = Watch(WatchConfig()), ""
+        for progress in (0.7, 0.75, 0.8):
+            looked = health.measure(images_seen=UNLIMITED, samples=draw(2 * against.n), reference=against, ruler=ruler)
+            verdict = watch.look(looked, progress=progress).verdict
+        return verdict == "alarm"
+
+    return raised
+
+
+def _verdict_of(data: Data, diagnosis: str) -> Finder:
+    """Whether the mode-collapse verdict is spoken over n images; its limits are drawn anew each time."""
+    extractor = RandomFeatures()
+    parts = [data.of(diagnosis, test=test) for test in (False, True)]
+    reference = extractor.extract(data.images[parts[0]])
+    real = [standardise(extractor.extract(data.images[part]), reference=reference) for part in parts]
+    n = min(map(len, real))
+
+    rng = np.random.default_rng(0)
+
+    def spoken(draw: Draw) -> bool:
+        limits = real_limits(
+            training=real[0],
+            held_out_real=real[1],
+            training_groups=data.rows.loc[parts[0], "group"].tolist(),
+            held_out_groups=data.rows.loc[parts[1], "group"].tolist(),
+            n=n,
+            k=K,
+            rng=rng,
+        )
+        return limits.judge(standardise(extractor.extract(draw(n)), reference=reference), rng=rng).mode_collapse
+
+    return spoken
 
 
 def leak(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
