@@ -20,7 +20,7 @@ from data_contracts.results import (
     RunSummary,
     TrainingRecord,
 )
-from reports import figures, lights, limits, numbers, tables, wording
+from reports import figures, language, lights, limits, numbers, scripts, tables, wording
 
 OfFold = TypeVar("OfFold", Picture, FidelityScores, MemorisationScores, TrainingRecord, DiscriminatorScores)
 
@@ -30,6 +30,12 @@ PICTURE_BUDGET: Final = 2_000_000  # of what stands still
 FILM_BUDGET: Final = 1_000_000  # apart, so that a film never takes the place of evidence
 
 
+def script_names(summary: RunSummary) -> list[str]:
+    """The scripts in `templates/` that this page has use for."""
+    wanted = {"compare": any(picture.kind == "nearest_pairs" for picture in summary.pictures)}
+    return [name for name, use in wanted.items() if use]
+
+
 def render(*, summary: RunSummary, run_root: Path) -> str:
     """The whole report as HTML text.
 
@@ -37,6 +43,7 @@ def render(*, summary: RunSummary, run_root: Path) -> str:
     outside the run folder or no longer fits on the page is replaced by a line that says so; nothing is raised for it.
     """
     painted = wording.names.is_painted(summary)
+    used = scripts.read(script_names(summary))
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -44,6 +51,7 @@ def render(*, summary: RunSummary, run_root: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals.update(_=language.in_markup, plural=language.plural_in_markup)
     return environment.get_template("report.html.j2").render(
         s=summary,
         known=summary.data.subjects_known,
@@ -52,6 +60,8 @@ def render(*, summary: RunSummary, run_root: Path) -> str:
         tables=tables,
         figures=figures,
         lights=lights.lights(summary),
+        scripts=used,
+        policy=scripts.policy(used),
         limits=limits.limits(summary),
         painted=painted,
         light_rules=lights.rules(painted=painted, pasted=summary.difference_to_copy_paste is not None),

@@ -22,7 +22,8 @@ from report_records import (
 )
 
 from data_contracts.results import AlarmReason, CurvePoint, Picture, Provenance, RuleCount, RunSummary
-from reports.render import FILM_BUDGET, PICTURE_BUDGET, render
+from reports import scripts
+from reports.render import FILM_BUDGET, PICTURE_BUDGET, render, script_names
 
 ANCHORS = (
     "verdict",
@@ -50,6 +51,7 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str, str]] = []
         self.text = ""
+        self.scripts: list[str] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -58,7 +60,10 @@ class Page(HTMLParser):
         self.ids += [value or "" for name, value in attrs if name == "id"]
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self.cdata_elem == "script":
+            self.scripts.append(data)
+        else:
+            self.text += data
 
     def values(self, tag: str, name: str) -> list[str]:
         return [value for t, n, value in self.attributes if (t, n) == (tag, name)]
@@ -101,7 +106,10 @@ def test_page_is_one_file_that_asks_nothing_of_the_network(run_root: Path, monke
     monkeypatch.setattr(socket.socket, "connect", refuse)
     html = render(summary=build_summary(), run_root=run_root)
     page = Page(html)
-    assert not {"script", "iframe", "object", "embed"} & set(page.tags)
+    assert not {"iframe", "object", "embed"} & set(page.tags)
+    assert not page.values("script", "src")
+    assert page.scripts == [script.text for script in scripts.read(script_names(build_summary()))]
+    assert page.values("meta", "content")[-1] == scripts.policy(scripts.read(script_names(build_summary())))
     assert all(re.match("data:image/(png|gif);base64,", source) for source in page.values("img", "src"))
     assert all(link.startswith(("#", "data:")) for tag in ("a", "link") for link in page.values(tag, "href"))
     assert "@import" not in html
@@ -298,7 +306,7 @@ def test_hostile_text_is_shown_as_text(run_root: Path) -> None:
         pictures=tuple(plain.pictures[i].model_copy(update={"diagnosis": HOSTILE}) for i in (0, 5)),
     )
     page = Page(render(summary=summary, run_root=run_root))
-    assert "script" not in page.tags
+    assert page.scripts == [script.text for script in scripts.read(script_names(summary))]
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
     assert [source[5:15] for source in page.values("img", "src")] == ["image/png;", "image/gif;", "image/png;"]
     assert page.text.count(HOSTILE) > 8
