@@ -232,6 +232,76 @@ class PastedUtility(Record):
     difference: Difference  # PASTED_ARM minus REFERENCE_ARM
 
 
+class WrongCount(Record):
+    """How many of the real test slices, and of how many subjects (or groups); a subject may stand in several counts."""
+
+    n_slices: int
+    n_subjects: int
+    n_tumour: int  # of the slices, those with a tumour
+
+
+class WrongCase(Record):
+    """One real test slice that PRIMARY_ARM calls wrong; both probabilities are of tumour, means over trainings.
+
+    slice_id is the number that this run gave it; `augment-mri ingest --locate` tells the owner of the source its file.
+    """
+
+    slice_id: str
+    fold: int  # in which it was tested, the first one where folds were drawn several times
+    diagnosis: str
+    probability: Finite
+    reference_probability: Finite
+    reference_wrong: bool
+
+
+class WrongCases(Record):
+    """Who is called wrong with and without synthetic slices, by the mean probability over the trainings of an arm.
+
+    both: by PRIMARY_ARM and REFERENCE_ARM; mended: by REFERENCE_ARM alone; broken: by PRIMARY_ARM alone.
+    """
+
+    n_slices: int
+    n_subjects: int
+    n_trainings: int  # of each arm, that a slice was tested by
+    both: WrongCount
+    mended: WrongCount
+    broken: WrongCount
+    cases: tuple[WrongCase, ...]  # of those that PRIMARY_ARM calls wrong, the most confident ones, the worst first
+
+
+class OcclusionCase(Record):
+    """One real test slice, and what happens to the answer of two classifiers where a part of it is covered.
+
+    Probabilities are of tumour. A map is of the answer that its classifier gave: how far its probability falls. The
+    shares are of the positive part of a map inside of the head; None where there is no lesion mask, where nothing fell,
+    or where the answer was no tumour, which no lesion speaks for.
+    """
+
+    slice_id: str
+    diagnosis: str
+    right: bool  # PRIMARY_ARM's answer
+    probability: Finite  # by PRIMARY_ARM
+    reference_probability: Finite  # by REFERENCE_ARM
+    largest_fall: Finite  # greatest of the map
+    reference_largest_fall: Finite
+    lesion_share: Finite | None = None  # of the head's area
+    in_lesion: Finite | None = None  # share of the map
+    reference_in_lesion: Finite | None = None
+
+
+class Occlusions(Record):
+    """Occlusion maps (Zeiler and Fergus 2014) of the first training of two arms in one fold.
+
+    cases: drawn by a seed from each diagnosis' slices that PRIMARY_ARM calls right and those that it calls wrong.
+    """
+
+    fold: int
+    patch_share: float  # side of what was covered, of the side of a slice
+    n_right: dict[str, int]  # test slices by diagnosis, that were drawn from
+    n_wrong: dict[str, int]
+    cases: tuple[OcclusionCase, ...]  # a diagnosis after the other, of each the right ones first
+
+
 class UtilityComparison(Record):
     """Did synthetic data help? The arms, the two differences that decide, and the verdict; `metrics/utility.json`."""
 
@@ -312,6 +382,26 @@ class FidelityScores(Record):
     collapsed: SetScores  # a few of the synthetic images repeated, as a generator that knows no others
     noise: SetScores  # grey noise of the training images' mean and contrast
     collapse: CollapseVerdict
+
+
+class FeatureMap(Record):
+    """Where real and synthetic slices of one diagnosis lie in the two directions in which training slices vary most.
+
+    Principal components of the features of all real training slices, in features on their scale, so without a unit;
+    points (first, second component) of slices drawn by a seed, and by nothing else. `synthetic` are those that may be
+    learned from, after the screen.
+    """
+
+    fold: int
+    diagnosis: str
+    extractor: str
+    explained: tuple[Finite, Finite]  # share of the training slices' variance along each direction
+    n_training: int  # slices that the directions were fitted on
+    n_held_out_real: int  # slices that were drawn from
+    n_synthetic: int
+    training: tuple[tuple[Finite, Finite], ...]
+    held_out_real: tuple[tuple[Finite, Finite], ...]
+    synthetic: tuple[tuple[Finite, Finite], ...]
 
 
 class DiscriminatorScores(Record):
@@ -464,10 +554,14 @@ class Picture(Record):
     kind `review`: real slices that are used and that a person should look at, those first that may be no head.
     `slices`: a contact sheet of `n` slices of one origin. `training`: the generator's fixed latents over training, a
     row a tick. `film`: the first `n` of them as a GIF, a frame a tick. `nearest_pairs`: left synthetic, right its
-    nearest real training slice, nearest first.
+    nearest real training slice, nearest first. `looks_right`, `looks_wrong`: slices that PRIMARY_ARM calls right, or
+    wrong, a row each: the slice, then under the occlusion maps of PRIMARY_ARM and of REFERENCE_ARM, a dashed outline
+    about the lesion where it is known. `wrong`: one of `WrongCases.cases`, in their order.
     """
 
-    kind: Literal["review", "slices", "training", "film", "nearest_pairs"]
+    kind: Literal[
+        "review", "slices", "training", "film", "nearest_pairs", "looks_right", "looks_wrong", "wrong"
+    ]  # fmt: skip
     fold: int
     diagnosis: str
     origin: Literal["real", "synthetic", "both"]
@@ -572,6 +666,9 @@ class RunSummary(Record):
     transfer: tuple[TransferScores, ...] = ()  # a fold and sharpness each; () where it was not asked
     ways: tuple[WayTried, ...] = ()  # a fold and way each; () where the way was fixed beforehand
     lesions: tuple[LesionSource, ...] = ()  # a fold each, of painted and of pasted slices
+    maps: tuple[FeatureMap, ...] = ()  # of the first fold, a diagnosis each
+    occlusions: Occlusions | None = None  # of the first fold; None where no classifier was kept
+    wrong: WrongCases | None = None
     training: tuple[TrainingRecord, ...]
     pictures: tuple[Picture, ...]
     warnings: tuple[str, ...]

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_contracts.results import FidelityScores, MemorisationScores
-from flows.config import ConfigError, FidelityConfig
+from flows.config import FidelityConfig
+from flows.errors import ConfigError
 from pipeline.evidence import fidelity, memorisation
 from pipeline.evidence.authenticity import FeatureCopies, feature_copies
 from pipeline.evidence.classifier_networks import Classifier
@@ -40,20 +41,26 @@ def judge(
     config: FidelityConfig,
     train_classifier: Callable[[], Classifier],
     seed: int,
+    keep: Callable[[str, dict[str, Images]], None] | None = None,
 ) -> list[FidelityScores]:
     """Scores in each of config.extractors, on the scale of the real training images.
 
     Images float32 (N, 1, S, S) in [-1, 1] of one diagnosis; groups (N,) of the real ones. train_classifier: asked only
-    where its embedding is a feature space; what it learned from must not hold a held-out image.
+    where its embedding is a feature space; what it learned from must not hold a held-out image. keep: is handed each
+    name of config.extractors with the features (N, D) of `training`, `held_out_real` and `synthetic`, once measured.
     """
     found = []
+    sets = {"training": training, "held_out_real": held_out_real, "synthetic": synthetic}
     for i, name in enumerate(config.extractors):
         space = extractor(name, classifier=train_classifier() if name == CLASSIFIER else None)
         reference = space.extract(training)
+        measured: dict[str, Images] = {}
 
         def extract(images: Images) -> Images:
             raw = reference if images is training else space.extract(images)  # noqa: B023 - used within this turn
-            return standardise(raw, reference=reference)  # noqa: B023
+            features = standardise(raw, reference=reference)  # noqa: B023
+            measured.update({part: features for part, of in sets.items() if of is images})  # noqa: B023
+            return features
 
         found.append(
             fidelity.fidelity(
@@ -71,6 +78,8 @@ def judge(
                 rng=np.random.default_rng([seed, i]),
             )
         )
+        if keep is not None:
+            keep(name, measured)
     return found
 
 

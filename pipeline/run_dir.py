@@ -62,6 +62,11 @@ class RunDir:
         return self.root / "run.json"
 
     @property
+    def machine(self) -> Path:
+        """What the run took: where, how long, how much memory, which errors; not of its results."""
+        return self.root / "machine.json"
+
+    @property
     def manifest(self) -> Path:
         return self.root / "manifest.parquet"
 
@@ -148,6 +153,10 @@ class RunDir:
 
     def model(self, fold: int, diagnosis: str) -> Path:
         return self.root / "models" / str(fold) / diagnosis
+
+    def classifier(self, fold: int, arm: str) -> Path:
+        """The first classifier of an arm, kept to ask what it looks at."""
+        return self.root / "models" / str(fold) / "classifiers" / f"{arm.replace('+', '_')}.safetensors"
 
     def synthetic(self, fold: int, diagnosis: str) -> Path:
         return self.root / "synthetic" / str(fold) / diagnosis

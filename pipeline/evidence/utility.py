@@ -66,6 +66,9 @@ __all__ = [
     "synthetic_wanted",
 ]
 
+# what is done with a training's classifier and its temperature
+Keep = Callable[[Training, Classifier, float], None]
+
 # trainings of each control and fold: with one, its interval would say nothing of how diagnoses were dealt
 CONTROL_SEEDS: Final = 2
 
@@ -205,6 +208,7 @@ def predict_arms(
     pasted_sources: Sources | None = None,
     compute: Compute | None = None,
     progress: Callable[[int, int], None] | None = None,
+    keep: Keep | None = None,
 ) -> pd.DataFrame:
     """Train every arm, dose, control and seed of one fold and predict the fold's real test slices.
 
@@ -214,8 +218,9 @@ def predict_arms(
     group, diagnosis, probability (at equal prevalence; calibrated in the arms of a whole fold at PRIMARY_RATIO), and
     of the training part n_subjects, n_real, n_added. Each training is a file of `metrics/predictions/`; one that is
     there is read, not made again, so a killed run resumes. compute: where and how to train; None takes the best
-    there is. progress(done, total) counts trainings. Raises ContractError where `check_fold` finds a violation, and
-    where the copy-paste arm has nothing to paste.
+    there is. progress(done, total) counts trainings. keep: is handed each classifier that was trained here, with its
+    temperature, before its predictions are written, so that where these stand it was handed over; it changes nothing.
+    Raises ContractError where `check_fold` finds a violation, and where the copy-paste arm has nothing to paste.
     """
     if PASTED_ARM in config.arms and pasted is None:
         require([Violation(f"fold-{fold.fold}", "missing", f"no pasted slices for the arm {PASTED_ARM}")])
@@ -236,7 +241,7 @@ def predict_arms(
         if progress:
             progress(next(done), total)
 
-    making = _Making(run, data, config, seed, compute or best_compute(), tick)
+    making = _Making(run, data, config, seed, compute or best_compute(), tick, keep)
     way = making.way()
     temperatures = {arm: making.temperature(arm, way=way) for arm in calibrate}
     tables = [
@@ -263,7 +268,7 @@ def _trainings_to_choose(config: UtilityConfig) -> int:
 
 @dataclass(frozen=True)
 class _Making:
-    """Makes what one fold needs, each a file, or reads it where it is there. tick: called a training."""
+    """Makes what one fold needs, each a file, or reads it where it is there. tick and keep: called a training."""
 
     run: RunDir
     data: FoldData
@@ -271,6 +276,7 @@ class _Making:
     seed: int
     compute: Compute
     tick: Callable[[], None]
+    keep: Keep | None = None
 
     def _path(self, name: str) -> Path:
         return self.run.metric(f"predictions/{self.data.fold.fold}-{name}")
@@ -309,6 +315,7 @@ class _Making:
                 config=self.config,
                 seed=self.seed,
                 compute=self.compute,
+                keep=self.keep,
             )
             write_table(path, table)
         self.tick()
@@ -365,10 +372,19 @@ def find_temperature(
 
 
 def predict_training(
-    *, data: FoldData, training: Training, temperature: float, config: UtilityConfig, seed: int, compute: Compute
+    *,
+    data: FoldData,
+    training: Training,
+    temperature: float,
+    config: UtilityConfig,
+    seed: int,
+    compute: Compute,
+    keep: Keep | None = None,
 ) -> pd.DataFrame:
-    """Train once and predict the test slices; columns as in `predict_arms`."""
+    """Train once and predict the test slices; columns and keep as in `predict_arms`."""
     learned = learn(data=data, training=training, config=config, seed=seed, compute=compute)
+    if keep is not None:
+        keep(training, learned.model, temperature)
     rows = data.test_rows[["slice_id", "group", "diagnosis"]].reset_index(drop=True)
     keys = pd.DataFrame(
         {

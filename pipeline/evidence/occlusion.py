@@ -1,0 +1,87 @@
+"""What does a classifier look at? Maps of how far its answer weakens where a part of the slice is covered.
+
+Occlusion sensitivity (Zeiler and Fergus 2014, "Visualizing and understanding convolutional networks", section 4.2):
+a square is moved over the slice, what lies under it is replaced, and the fall of the answer's probability is noted.
+What replaces it is the slice itself, blurred until no structure is left: a grey or black square would be a sign of
+its own. A map tells which places the answer hangs on; a sign that stands in several places at once hangs on none.
+"""
+
+import itertools
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from data_contracts.manifest import DIAGNOSES, TUMOUR
+from pipeline.evidence.localisation import heads_of
+
+Images = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+PATCH: Final = 3 / 16  # side of the square, of the slice's side: near that of a lesion that is seen at a glance
+STRIDE: Final = 1 / 16  # by which it is moved: each place is covered nine times
+BLUR: Final = 1 / 8  # standard deviation of what fills it: wider than half the square, so that nothing shows through
+MOST: Final = 4  # slices drawn of each diagnosis, of those called right and of those called wrong
+
+
+def occlusion_maps(predict: Callable[[Images], NDArray[np.float64]], images: Images, *, tumour: Flags) -> Images:
+    """Fall of a probability where a square is blurred, mean over the squares that lie on a pixel: float32 (N, S, S).
+
+    predict: images (M, 1, S, S) to the probability of tumour (M,). images: float32 (N, 1, S, S) in [-1, 1], air -1.
+    tumour: bool (N,), of which slices the probability of tumour is meant; of the others that of no tumour. A map is in
+    [-1, 1], positive where what is there speaks for that answer. Squares that hold no head are not tried; squares
+    reach over the edge, so that the outermost pixels are covered as often as others.
+    """
+    side = images.shape[-1]
+    patch, stride = max(2, round(PATCH * side)), max(1, round(STRIDE * side))
+    filling, heads = neutral(images), heads_of(images)
+    sign = np.where(tumour, 1.0, -1.0)  # a probability of no tumour falls as that of tumour rises
+    whole = predict(images)
+    total, count = np.zeros((len(images), side, side)), np.zeros((side, side))
+    for row, column in itertools.product(range(stride - patch, side, stride), repeat=2):
+        rows, columns = slice(max(row, 0), row + patch), slice(max(column, 0), column + patch)
+        count[rows, columns] += 1
+        tried = np.flatnonzero(heads[:, rows, columns].any((1, 2)))
+        if not len(tried):
+            continue
+        covered = images[tried]
+        covered[..., rows, columns] = filling[tried][..., rows, columns]
+        fall = np.zeros(len(images))
+        fall[tried] = sign[tried] * (whole[tried] - predict(covered))
+        total[:, rows, columns] += fall[:, None, None]
+    return (total / count).astype(np.float32)
+
+
+def neutral(images: Images) -> Images:
+    """Each slice (N, 1, S, S) blurred until only its brightness from place to place is left; shape and range kept."""
+    sigma = BLUR * images.shape[-1]
+    blurred: Images = ndimage.gaussian_filter(images, (0, 0, sigma, sigma), mode="nearest")
+    return blurred
+
+
+def shares_in_lesion(map_: Images, *, lesion: Flags, head: Flags) -> tuple[float, float] | None:
+    """Share of a map's positive part that lies in the lesion, and the lesion's share of the head; all (S, S).
+
+    Both inside of the head alone, so that a map which is the same everywhere gives two equal shares. None where there
+    is no lesion in the head, or nothing positive.
+    """
+    positive = np.where(head, np.maximum(map_, 0), 0).astype(np.float64)
+    inside = lesion & head
+    if not inside.any() or not positive.any():
+        return None
+    return float(positive[inside].sum() / positive.sum()), float(inside.sum() / head.sum())
+
+
+def draw_cases(*, diagnoses: NDArray[np.str_], right: Flags, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows of up to MOST slices of each diagnosis that are called right, and as many that are called wrong.
+
+    diagnoses, right: (N,). By lot, nobody picks; tumour first, of each diagnosis the right ones first, in their order.
+    """
+    found = []
+    for diagnosis in sorted(DIAGNOSES, key=lambda name: name != TUMOUR):
+        for called_right in (True, False):
+            rows = np.flatnonzero((diagnoses == diagnosis) & (right == called_right))
+            found.append(np.sort(rng.choice(rows, min(MOST, len(rows)), replace=False)))
+    return np.concatenate(found).astype(np.int64)
