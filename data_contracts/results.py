@@ -570,6 +570,50 @@ class Picture(Record):
     still: str | None = None  # of a film: path of its last frame as PNG, for those who want no motion, and for print
 
 
+class ReaderSlices(Record):
+    """The slices that readers are asked about, blind: their names, and nothing of what they are.
+
+    Files lie in `pictures/reader/NAME.png`, grey squares of `size` pixels; half of them are synthetic.
+    """
+
+    study: str  # digest of these pictures: answers carry it, so that those to other pictures are refused
+    size: int
+    names: tuple[str, ...]  # in the order of the page, which is random
+
+
+class ReaderScores(Record):
+    """One reader on all slices of the reader study, or all readers together; "positive" is synthetic."""
+
+    reader: str  # a name or initials as typed; "" where none was given, and of all together
+    accuracy: Estimate  # of real or synthetic; 0.5 is guessing
+    auc: Estimate  # of the confidence that a slice is synthetic; 0.5 is guessing
+    sensitivity: Estimate  # share of synthetic slices called synthetic
+    specificity: Estimate  # share of real slices called real
+    diagnosis_real: Estimate  # share of real slices given the diagnosis of their scan
+    diagnosis_synthetic: Estimate  # share of synthetic slices given the diagnosis they were made to show
+
+
+class ReaderStudy(Record):
+    """Can readers tell synthetic slices from real ones, and do they see the diagnosis in them? Of these readers alone.
+
+    Intervals are over slices: other slices, the same readers. Slices that share a patient count as fewer.
+    """
+
+    study: str
+    n_real: int
+    n_synthetic: int
+    n_real_groups: int  # patients, or groups of copies, that the real slices are of
+    n_synthetic_groups: int  # likewise; n_synthetic where each synthetic slice stands by itself
+    readers: tuple[ReaderScores, ...]
+    together: ReaderScores  # means over readers
+    # smallest true mean accuracy above a half that is found in 80 % of repetitions at the 5 % level, two-sided, given
+    # how alike the answers to slices of one group were; None: not even 1 would be
+    detectable_accuracy: float | None
+    # Cohen's kappa of two readers, Fleiss' of more; None of one reader, and where all gave one and the same answer
+    agreement_origin: Estimate | None = None
+    agreement_diagnosis: Estimate | None = None
+
+
 class ShortcutScores(Record):
     """Can the diagnosis be told without looking at the brain? A forest, fitted on training and scored on test slices.
 
@@ -671,6 +715,8 @@ class RunSummary(Record):
     wrong: WrongCases | None = None
     training: tuple[TrainingRecord, ...]
     pictures: tuple[Picture, ...]
+    reader_slices: ReaderSlices | None = None  # None: too few for a reader study
+    reader_study: ReaderStudy | None = None  # None: no reader's answers were scored
     warnings: tuple[str, ...]
     provenance: Provenance
 
