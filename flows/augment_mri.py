@@ -9,10 +9,13 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from data_contracts.manifest import DIAGNOSES
-from flows import painting, tasks
-from flows.config import ConfigError, RunRecord, StudyConfig, load_config, new_run_record, require_free
+from flows import cases, painting, tasks
+from flows.account import attempt
+from flows.config import RunRecord, StudyConfig, load_config, new_run_record, require_free
 from flows.devices import devices
+from flows.errors import ConfigError
 from flows.judge import require_extractors
+from flows.report import write_report
 from pipeline.compute import best_compute
 from pipeline.run_dir import RunDir, read_record, write_record
 from pipeline.scans.inputs import fingerprint
@@ -54,7 +57,15 @@ def augment_mri(
         subjects=subjects,
         resume=resume,
     )
-    key = Path(key_file) if key_file else None
+    run = RunDir(root)
+    with attempt(run):
+        verdict = _stages(root, record, source, Path(key_file) if key_file else None, external_test)
+    write_report(run, run.report)  # anew: the account of the run, which it shows, is closed only now
+    return verdict
+
+
+def _stages(root: Path, record: RunRecord, source: str, key: Path | None, external_test: str | None) -> str:
+    """All that the run does, in order; returns the verdict."""
     if source == DEMO:
         tasks.phantoms_task(root, root / "phantoms")
         source = str(root / "phantoms")
@@ -90,8 +101,9 @@ def _study(root: Path, folds: tuple[int, ...], config: StudyConfig, *, judged: b
                 tasks.fidelity_task(root, fold, diagnosis)
         if config.pastes:
             painting.paste_task(root, fold)
-        tasks.classify_task(root, fold)
+        tasks.classify_task(root, fold, judged=judged)
         if judged:
+            cases.occlusion_task(root, fold)
             tasks.transfer_task(root, fold)
     return tasks.compare_task(root)
 

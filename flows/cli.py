@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -194,7 +194,7 @@ def ingest(
 ) -> None:
     """Read scans into a dataset: manifest, quarantine, what wants a look, and decoded slices."""
     from flows import dataset
-    from flows.config import ConfigError
+    from flows.errors import ConfigError
     from flows.progress import console
 
     chosen = dataset.ingest_config(file=config, layout=layout.value if layout else None, channel=channel)
@@ -342,7 +342,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Instead of RUN/report.html.")] = None,
 ) -> None:
     """Render the report of a finished run again."""
-    from flows.config import ConfigError
+    from flows.errors import ConfigError
     from flows.report import write_report
     from pipeline.run_dir import RunDir
 
@@ -435,17 +435,14 @@ def main() -> None:
         _fail(f"unexpected {type(error).__name__}{said}; run `augment-mri --debug ...` to see where", 1)
 
 
-def _exit_code(error: Exception) -> int | None:
-    from data_contracts.violations import ContractError
-    from flows.config import ConfigError
-    from pipeline.synthesis.gan import TrainingFailed
-    from pipeline.synthesis.model_dir import ModelError
+_EXIT_CODES: Final = {  # by name, so that none is imported to be asked for: a report is drawn without torch
+    "flows.errors.ConfigError": BAD_USAGE,
+    "data_contracts.violations.ContractError": BROKEN_CONTRACT,
+    "pipeline.synthesis.gan.TrainingFailed": TRAINING_FAILED,
+    "pipeline.synthesis.model_dir.ModelError": TRAINING_FAILED,
+}
 
-    for kinds, code in (
-        ((ConfigError,), BAD_USAGE),
-        ((ContractError,), BROKEN_CONTRACT),
-        ((TrainingFailed, ModelError), TRAINING_FAILED),
-    ):
-        if isinstance(error, kinds):
-            return code
-    return None
+
+def _exit_code(error: Exception) -> int | None:
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
+    return next((_EXIT_CODES[name] for name in names if name in _EXIT_CODES), None)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from data_contracts.manifest import DIAGNOSES
 from data_contracts.results import PASTED_ARM, PRIMARY_EXTRACTOR
+from flows.errors import ConfigError
 from pipeline.evidence.localisation import LocalisationConfig
 from pipeline.evidence.shortcuts import ShortcutConfig
 from pipeline.evidence.transfer import TransferConfig
@@ -27,10 +28,6 @@ from pipeline.synthesis.painter import PainterConfig
 
 PRESETS = ("smoke", "quick", "paint", "standard", "large", "demo")
 NAMED_VERSIONS = ("augment-mri", "torch", "monai", "numpy", "scikit-learn", "pydicom", "nibabel", "pandas", "prefect")
-
-
-class ConfigError(Exception):
-    """A configuration or a command that cannot be followed; says where and what to do."""
 
 
 def require_free(out: Path) -> None:

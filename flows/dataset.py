@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from data_contracts.violations import ContractError
-from flows.config import ConfigError, load_config, require_free
+from flows.config import load_config, require_free
+from flows.errors import ConfigError
 from flows.progress import stage
 from pipeline.run_dir import RunDir
 from pipeline.scans.deidentified_copy import write_copy

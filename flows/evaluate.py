@@ -14,7 +14,8 @@ from data_contracts.manifest import DIAGNOSES, TUMOUR
 from data_contracts.results import PRIMARY_EXTRACTOR, Evaluation, FidelityScores, MemorisationScores
 from data_contracts.splits import strata
 from data_contracts.violations import ContractError, Violation, require
-from flows.config import ConfigError, FidelityConfig, StudyConfig, versions
+from flows.config import FidelityConfig, StudyConfig, versions
+from flows.errors import ConfigError
 from flows.judge import judge, require_extractors, score_copies
 from flows.progress import stage
 from pipeline.compute import best_compute

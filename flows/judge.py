@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from data_contracts.results import FidelityScores, MemorisationScores
+from data_contracts.results import PRIMARY_EXTRACTOR, FidelityScores, MemorisationScores
 from flows.config import FidelityConfig
 from flows.errors import ConfigError
 from pipeline.evidence import fidelity, memorisation
@@ -46,10 +46,11 @@ def judge(
     """Scores in each of config.extractors, on the scale of the real training images.
 
     Images float32 (N, 1, S, S) in [-1, 1] of one diagnosis; groups (N,) of the real ones. train_classifier: asked only
-    where its embedding is a feature space; what it learned from must not hold a held-out image. keep: is handed each
-    name of config.extractors with the features (N, D) of `training`, `held_out_real` and `synthetic`, once measured.
+    where its embedding is a feature space; what it learned from must not hold a held-out image. keep: is handed the
+    space that decides by its own name, with the features (N, D) of `training`, `held_out_real` and `synthetic` in it.
     """
     found = []
+    decides = PRIMARY_EXTRACTOR if PRIMARY_EXTRACTOR in config.extractors else config.extractors[0]
     sets = {"training": training, "held_out_real": held_out_real, "synthetic": synthetic}
     for i, name in enumerate(config.extractors):
         space = extractor(name, classifier=train_classifier() if name == CLASSIFIER else None)
@@ -78,8 +79,8 @@ def judge(
                 rng=np.random.default_rng([seed, i]),
             )
         )
-        if keep is not None:
-            keep(name, measured)
+        if keep is not None and name == decides:
+            keep(space.name, measured)
     return found
 
 

@@ -11,14 +11,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
 from data_contracts.results import PASTED_ARM, PRIMARY_RATIO, LesionSource
 from data_contracts.splits import Fold
 from data_contracts.violations import ContractError, Violation
 from flows import pictures, progress
+from flows.account import stage_task
 from flows.devices import Job
 from flows.study import fold_of, record_of, rows_of, score_path, seed_of
 from pipeline.compute import best_compute
@@ -46,7 +45,7 @@ def lesions_path(run: RunDir, fold: int) -> Path:
     return run.metric(f"lesions/{fold}.json")
 
 
-@task(name="find lesions", cache_policy=NO_CACHE)
+@stage_task("find lesions")
 def lesions_task(root: Path, fold: int) -> None:
     """Tell where lesions lie in the tumour slices of the fold's training part: by masks, or where none is, by finding.
 
@@ -150,7 +149,7 @@ def train_painter_job(job: Job, device: str | None, update: progress.Update) -> 
     )
 
 
-@task(name="paint", cache_policy=NO_CACHE)
+@stage_task("paint")
 def paint_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) -> None:
     """Paint as many slices of one diagnosis as the fold's classifiers want, and screen their painted regions.
 
@@ -278,7 +277,7 @@ def _beside(run: RunDir, parts: Fold, diagnosis: str) -> _Beside:
     )
 
 
-@task(name="copy and paste", cache_policy=NO_CACHE)
+@stage_task("copy and paste")
 def paste_task(root: Path, fold: int) -> None:
     """Lay real lesions into other real slices, and mirrored tissue over them, as many as the arm of them adds."""
     run = RunDir(root)

@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import ValidationError
 
-from flows.config import PRESETS, ConfigError
+from flows.config import PRESETS
+from flows.errors import ConfigError
 from flows.progress import console
 from pipeline.scans.remote import is_remote
 

@@ -13,7 +13,8 @@ from PIL import Image
 from torch import nn
 
 from data_contracts.manifest import DIAGNOSES
-from flows.config import ConfigError, StudyConfig, require_free
+from flows.config import StudyConfig, require_free
+from flows.errors import ConfigError
 from flows.progress import Update
 from flows.watch import make_ruler, training_set
 from pipeline.compute import Compute, best_compute

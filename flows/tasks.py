@@ -7,20 +7,20 @@ never images.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from data_contracts.manifest import DIAGNOSES
 from data_contracts.results import FidelityScores, MemorisationScores, ShortcutScores, UtilityComparison
 from data_contracts.splits import Fold, Splits
 from data_contracts.violations import ContractError, Violation
-from flows import painting, pictures, progress
+from flows import case_pictures, cases, painting, pictures, progress
+from flows.account import stage_task
 from flows.config import RunRecord, config_digest
 from flows.devices import Job, train_all
 from flows.judge import judge, score_copies
@@ -34,8 +34,10 @@ from pipeline.evidence.arms import Sources
 from pipeline.evidence.classifier import train_classifier
 from pipeline.evidence.classifier_networks import Classifier
 from pipeline.evidence.comparison import compare
+from pipeline.evidence.feature_map import feature_map
 from pipeline.evidence.shortcuts import audit
 from pipeline.evidence.transfer import transfer
+from pipeline.evidence.wrong_cases import wrong_cases
 from pipeline.export.gate import Screened, screen
 from pipeline.formats.synthetic import MANIFEST_NAME, read_synthetic, write_synthetic
 from pipeline.run_dir import RunDir, read_record, write_json, write_record, write_table
@@ -60,7 +62,7 @@ _ORDER = {  # of the GANs of a fold, by strategy: those of one step can be train
 MOST_DRAWN = 4  # times the images wanted: where so many were refused, a shortfall is accepted
 
 
-@task(name="phantoms", cache_policy=NO_CACHE)
+@stage_task("phantoms")
 def phantoms_task(root: Path, out: Path) -> None:
     """Write the demo's head phantoms."""
     if out.exists():
@@ -72,7 +74,7 @@ def phantoms_task(root: Path, out: Path) -> None:
         )
 
 
-@task(name="ingest", cache_policy=NO_CACHE)
+@stage_task("ingest")
 def ingest_task(root: Path, source: str, key_file: Path | None = None) -> None:
     """Source -> manifest, facts, quarantine, what wants a look, and decoded slices."""
     run = RunDir(root)
@@ -90,7 +92,7 @@ def ingest_task(root: Path, source: str, key_file: Path | None = None) -> None:
         )
 
 
-@task(name="split", cache_policy=NO_CACHE)
+@stage_task("split")
 def split_task(root: Path) -> tuple[int, ...]:
     """Manifest -> folds; returns their numbers."""
     run = RunDir(root)
@@ -101,7 +103,7 @@ def split_task(root: Path) -> tuple[int, ...]:
     return tuple(fold.fold for fold in read_record(run.splits, Splits).folds)
 
 
-@task(name="normalise", cache_policy=NO_CACHE)
+@stage_task("normalise")
 def normalise_task(root: Path) -> None:
     """Decoded slices -> one normalised array a fold, fitted on its training part."""
     run = RunDir(root)
@@ -118,7 +120,7 @@ def normalise_task(root: Path) -> None:
         )
 
 
-@task(name="audit shortcuts", cache_policy=NO_CACHE)
+@stage_task("audit shortcuts")
 def audit_task(root: Path) -> None:
     """Can the diagnosis be told from the files, or from the edge of the normalised images?"""
     run = RunDir(root)
@@ -138,7 +140,7 @@ def audit_task(root: Path) -> None:
     write_json(path, [one.model_dump(mode="json") for one in scores])
 
 
-@task(name="train on several devices", cache_policy=NO_CACHE)
+@stage_task("train on several devices")
 def train_all_task(root: Path, folds: tuple[int, ...], devices: tuple[str, ...]) -> None:
     """Train every GAN of the study that is not finished, one a device; copies of joint ones when those are there."""
     for names in _ORDER[record_of(RunDir(root)).config.synthesis.strategy]:
@@ -150,7 +152,7 @@ def train_all_task(root: Path, folds: tuple[int, ...], devices: tuple[str, ...])
             _train_here(jobs[0])
 
 
-@task(name="train joint", cache_policy=NO_CACHE)
+@stage_task("train joint")
 def train_joint_task(root: Path, fold: int) -> None:
     """Train the GAN of all diagnoses on one fold's training part."""
     job = Job(root, fold, JOINT)
@@ -158,7 +160,7 @@ def train_joint_task(root: Path, fold: int) -> None:
         _train_here(job)
 
 
-@task(name="train", cache_policy=NO_CACHE)
+@stage_task("train")
 def train_task(root: Path, fold: int, diagnosis: str) -> None:
     """Train the GAN of one diagnosis on one fold's training part, or make it from the joint one."""
     run, job = RunDir(root), Job(root, fold, diagnosis)
@@ -208,7 +210,7 @@ def train_job(job: Job, device: str | None, update: progress.Update) -> None:
     )
 
 
-@task(name="sample", cache_policy=NO_CACHE)
+@stage_task("sample")
 def sample_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) -> None:
     """Sample until enough slices pass the screen: near-copies of training slices and broken images never leave.
 
@@ -313,7 +315,7 @@ def _write_copies(run: RunDir, fold: Fold, diagnosis: str, found: _Generated, fi
     write_record(score_path(run, "memorisation", fold.fold, diagnosis), scores)
 
 
-@task(name="fidelity", cache_policy=NO_CACHE)
+@stage_task("fidelity")
 def fidelity_task(root: Path, fold: int, diagnosis: str) -> None:
     """Fidelity and diversity of the synthetic set of one fold and diagnosis, beside held-out real slices.
 
@@ -347,8 +349,22 @@ def fidelity_task(root: Path, fold: int, diagnosis: str) -> None:
             config=record.config.fidelity,
             train_classifier=lambda: _classifier(run, fold),
             seed=seed_of(record.seed, "fidelity", fold, diagnosis),
+            keep=_map_keeper(run, fold, diagnosis),
         )
     write_json(path, [one.model_dump(mode="json") for one in scores])
+
+
+def _map_keeper(run: RunDir, fold: int, diagnosis: str) -> Callable[[str, dict[str, NDArray[np.float32]]], None] | None:
+    """Keeps the map of features of one diagnosis, in the space that decides; of the first fold alone."""
+    if fold != cases.first_fold(run):
+        return None
+
+    def keep(extractor: str, features: dict[str, NDArray[np.float32]]) -> None:
+        rng = np.random.default_rng(seed_of(record_of(run).seed, "map", fold, diagnosis))
+        found = feature_map(fold=fold, diagnosis=diagnosis, extractor=extractor, rng=rng, **features)
+        write_record(score_path(run, "map", fold, diagnosis), found)
+
+    return keep
 
 
 def _classifier(run: RunDir, fold: int) -> Classifier:
@@ -365,9 +381,12 @@ def _classifier(run: RunDir, fold: int) -> Classifier:
     )
 
 
-@task(name="classify", cache_policy=NO_CACHE)
-def classify_task(root: Path, fold: int) -> None:
-    """Train every arm's classifiers of one fold and keep what they say of its real test slices."""
+@stage_task("classify")
+def classify_task(root: Path, fold: int, *, judged: bool = True) -> None:
+    """Train every arm's classifiers of one fold and keep what they say of its real test slices.
+
+    judged: two of them are kept as they are, to see what they look at; not of a locked test set.
+    """
     run = RunDir(root)
     path = run.metric(f"predictions-{fold}.parquet")
     if path.exists():
@@ -385,6 +404,7 @@ def classify_task(root: Path, fold: int) -> None:
             seed=seed_of(record.seed, "classify", fold),
             compute=best_compute(),
             progress=update,
+            keep=cases.keeper(run, fold, record.config.utility.classifier) if judged else None,
         )
     write_table(path, predictions)
 
@@ -400,7 +420,7 @@ def _sources(run: RunDir, fold: int) -> dict[str, Sources]:
     return found
 
 
-@task(name="carry classifiers over", cache_policy=NO_CACHE)
+@stage_task("carry classifiers over")
 def transfer_task(root: Path, fold: int) -> None:
     """Do the fold's synthetic slices carry their generators' shortcuts? Where the study asks, and not of a share."""
     run = RunDir(root)
@@ -419,7 +439,7 @@ def transfer_task(root: Path, fold: int) -> None:
     write_json(path, [one.model_dump(mode="json") for one in found])
 
 
-@task(name="compare", cache_policy=NO_CACHE)
+@stage_task("compare")
 def compare_task(root: Path) -> str:
     """All folds' predictions -> differences, intervals, verdict."""
     run = RunDir(root)
@@ -439,7 +459,7 @@ def compare_task(root: Path) -> str:
     return read_record(path, UtilityComparison).verdict
 
 
-@task(name="open the locked test set", cache_policy=NO_CACHE)
+@stage_task("open the locked test set")
 def open_external_task(root: Path, source: str, key_file: Path | None = None) -> Path:
     """Read the locked test set, once the verdict stands, and join it to the study's scans; the folder of its own run.
 
@@ -480,7 +500,7 @@ def _of_external(record: RunRecord) -> RunRecord:
     return record.model_copy(update={"config": config} | digests)
 
 
-@task(name="report", cache_policy=NO_CACHE)
+@stage_task("report")
 def report_task(root: Path) -> None:
     """Everything measured -> summary.json and report.html."""
     run = RunDir(root)
@@ -495,6 +515,8 @@ def report_task(root: Path) -> None:
         judged["memorisation"] = parts["memorisation"]
         for name, scores in judged.items():
             write_json(run.metric(f"{name}.json"), scores)
+        wrong, occlusions = wrong_cases(pd.read_parquet(run.metric("predictions.parquet"))), cases.read_occlusions(run)
+        of_cases = case_pictures.draw_cases(run, occlusions=occlusions, wrong=wrong)
         summary = summarise(
             run,
             fidelity=[FidelityScores.model_validate(scores) for scores in judged["fidelity"]],
@@ -502,7 +524,9 @@ def report_task(root: Path) -> None:
             shortcuts=[
                 ShortcutScores.model_validate(one) for one in json.loads(run.metric("shortcuts.json").read_bytes())
             ],
-            pictures=pictures.draw_all(run, folds, DIAGNOSES, pd.read_parquet(run.manifest)),
+            pictures=[*pictures.draw_all(run, folds, DIAGNOSES, pd.read_parquet(run.manifest)), *of_cases],
+            occlusions=occlusions,
+            wrong=wrong,
         )
         write_record(run.summary, summary)
         write_report(run, run.report)

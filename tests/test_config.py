@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.config import PRESETS, ConfigError, config_digest, load_config
+from flows.config import PRESETS, config_digest, load_config
+from flows.errors import ConfigError
 
 
 @pytest.mark.parametrize("preset", PRESETS)

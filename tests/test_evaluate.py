@@ -8,7 +8,8 @@ import pytest
 from data_contracts.results import Evaluation
 from data_contracts.violations import ContractError
 from flows import evaluate as evaluation
-from flows.config import ConfigError, load_config
+from flows.config import load_config
+from flows.errors import ConfigError
 from pipeline.formats.raster import to_uint8, write_png
 from pipeline.formats.synthetic import write_synthetic
 from pipeline.scans.phantom import PhantomConfig, phantom

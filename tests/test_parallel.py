@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import distributed
 
-from flows.config import ConfigError, StudyConfig
+from flows.config import StudyConfig
+from flows.errors import ConfigError
 from flows.single import _devices
 from flows.watch import make_ruler
 from pipeline.compute import PLAIN, Compute

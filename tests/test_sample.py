@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from flows import single
 from flows.cli import app
-from flows.config import ConfigError
+from flows.errors import ConfigError
 from pipeline.compute import PLAIN
 from pipeline.formats.film import write_film
 from pipeline.formats.raster import from_uint8, read_png, to_uint8, write_png
