@@ -171,6 +171,10 @@ class RunDir:
     def picture(self, name: str) -> Path:
         return self.root / "pictures" / name
 
+    def reader_picture(self, item: str) -> Path:
+        """One slice of the reader study, under a name that says nothing."""
+        return self.picture(f"reader/{item}.png")
+
     def relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 

@@ -303,18 +303,19 @@ def from_uint8(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return images.astype(np.float32) / np.float32(127.5) - np.float32(1.0)
 
 
-def write_png(path: Path, image: NDArray[np.uint8], *, warning: str = "") -> None:
+def write_png(path: Path, image: NDArray[np.uint8], *, warning: str = "", compressed: bool = True) -> None:
     """Write uint8 (H, W) as a grey PNG; the same pixels give the same bytes (no time in the file).
 
     warning: what whoever opens the file must know of its content, Latin-1, as the tEXt chunk of that keyword (PNG,
-    third edition, 11.3.3.1); none where it is empty.
+    third edition, 11.3.3.1); none where it is empty. compressed: else all pictures of one size have files of one
+    length, which so tells nothing of the content.
     """
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ValueError(f"want uint8 (H, W), got {image.dtype} {image.shape}")
     text = PngInfo()
     if warning:
         text.add_text("Warning", warning)
-    Image.fromarray(image).save(path, format="PNG", compress_level=6, pnginfo=text)
+    Image.fromarray(image).save(path, format="PNG", compress_level=6 if compressed else 0, pnginfo=text)
 
 
 def read_png(path: Path) -> NDArray[np.uint8]:
