@@ -17,9 +17,11 @@ from data_contracts.results import (
     DataFlow,
     DiscriminatorScores,
     ExternalTest,
+    FeatureMap,
     FidelityScores,
     LesionSource,
     MemorisationScores,
+    Occlusions,
     Picture,
     Provenance,
     RuleCount,
@@ -29,10 +31,12 @@ from data_contracts.results import (
     TransferScores,
     UtilityComparison,
     WayTried,
+    WrongCases,
 )
 from data_contracts.splits import Fold, Splits
 from flows.config import RunRecord
 from flows.painting import lesions_path, read_bank
+from flows.study import score_path
 from pipeline.evidence.locked import locked_tests
 from pipeline.evidence.ways import Choice
 from pipeline.run_dir import RunDir, read_record
@@ -53,6 +57,8 @@ def summarise(
     memorisation: Sequence[MemorisationScores],
     shortcuts: Sequence[ShortcutScores],
     pictures: Sequence[Picture],
+    occlusions: Occlusions | None = None,
+    wrong: WrongCases | None = None,
 ) -> RunSummary:
     """Gather what the stages measured."""
     record = read_record(run.run_json, RunRecord)
@@ -71,6 +77,7 @@ def summarise(
         data=_data_flow(run, record, folds),
         shortcuts=tuple(shortcuts),
         arms=comparison.arms,
+        arm_details=comparison.arm_details,
         statistics=comparison.statistics,
         dose=comparison.dose,
         learning=comparison.learning,
@@ -82,6 +89,9 @@ def summarise(
         transfer=tuple(_by_fold(run, "transfer", folds, TransferScores)),
         ways=tuple(_ways(run, folds)),
         lesions=tuple(_lesions(run, folds)),
+        maps=tuple(_maps(run, folds)),
+        occlusions=occlusions,
+        wrong=wrong,
         training=training,
         pictures=tuple(pictures),
         warnings=tuple(_warnings(run, record, splits, memorisation)),
@@ -162,6 +172,12 @@ def _lesions(run: RunDir, folds: Sequence[Fold]) -> Iterator[LesionSource]:
     for fold in folds:
         if lesions_path(run, fold.fold).exists():
             yield read_record(lesions_path(run, fold.fold), LesionSource)
+
+
+def _maps(run: RunDir, folds: Sequence[Fold]) -> Iterator[FeatureMap]:
+    for path in (score_path(run, "map", folds[0].fold, diagnosis) for diagnosis in DIAGNOSES):
+        if path.exists():
+            yield read_record(path, FeatureMap)
 
 
 def _training(run: RunDir, fold: Fold, diagnosis: str) -> TrainingRecord:
