@@ -3,7 +3,7 @@
 Every share, accuracy and difference is a fraction in [0, 1] (or [-1, 1]), never a percentage.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -546,6 +546,11 @@ class TrainingRecord(Record):
     best_wrong: Literal[0, 1, 2] = 0
     joint_until: int | None = None  # images seen until when it learned from slices of all diagnoses; None: never
     joint_ticks: int | None = None  # as many points of the curve are of that training; None: not noted, or never
+
+
+# How a sheet of nearest pairs is laid out, for who draws it and who cuts it: pairs in a row, pixels of black between
+PAIRS_A_ROW: Final = 4
+SHEET_GAP: Final = 1
 
 
 class Picture(Record):

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from data_contracts.results import Picture
+from data_contracts.results import PAIRS_A_ROW, SHEET_GAP, Picture
 from data_contracts.splits import Fold
 from flows.single import film_of_training
 from pipeline.formats.raster import read_png, to_uint8, write_png
@@ -22,16 +22,15 @@ FILM_PICTURES = 4
 # Ticks in a film, the most that keep it below FILM_BYTES: 24 of clean heads at 64 px, 12 of pure noise (280 kB)
 FILM_TICKS = (24, 12)
 FILM_BYTES = 300_000
-GAP = 1  # pixels of black between tiles
 
 
 def tile(images: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
     """Lay uint8 (N, H, W) out row by row, `columns` wide, the last row filled with black."""
     n, height, width = images.shape
     rows = -(-n // columns)
-    sheet = np.zeros((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), np.uint8)
+    sheet = np.zeros((rows * (height + SHEET_GAP) - SHEET_GAP, columns * (width + SHEET_GAP) - SHEET_GAP), np.uint8)
     for i, image in enumerate(images):
-        top, left = (i // columns) * (height + GAP), (i % columns) * (width + GAP)
+        top, left = (i // columns) * (height + SHEET_GAP), (i % columns) * (width + SHEET_GAP)
         sheet[top : top + height, left : left + width] = image
     return sheet
 
@@ -136,7 +135,7 @@ def nearest_pairs(
     """
     worst = np.argsort(distances, kind="stable")[:PAIRS]
     pairs = np.concatenate([generated[worst, 0], nearest[worst, 0]], axis=2)
-    _write(run, _pairs_name(fold, diagnosis), tile(to_uint8(pairs), COLUMNS // 2))
+    _write(run, _pairs_name(fold, diagnosis), tile(to_uint8(pairs), PAIRS_A_ROW))
 
 
 def draw_all(run: RunDir, folds: list[Fold], diagnoses: tuple[str, ...], manifest: pd.DataFrame) -> list[Picture]:

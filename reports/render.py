@@ -13,6 +13,8 @@ from typing import Final, TypeVar
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from data_contracts.results import (
+    PAIRS_A_ROW,
+    SHEET_GAP,
     DiscriminatorScores,
     FidelityScores,
     MemorisationScores,
@@ -62,6 +64,8 @@ def render(*, summary: RunSummary, run_root: Path) -> str:
         lights=lights.lights(summary),
         scripts=used,
         policy=scripts.policy(used),
+        pairs_a_row=PAIRS_A_ROW,
+        sheet_gap=SHEET_GAP,
         limits=limits.limits(summary),
         painted=painted,
         light_rules=lights.rules(painted=painted, pasted=summary.difference_to_copy_paste is not None),

@@ -5,6 +5,7 @@ percentage points go out.
 """
 
 from reports.wording import (
+    compare,
     controls,
     copies,
     data,
@@ -21,6 +22,7 @@ from reports.wording import (
 )
 
 __all__ = [
+    "compare",
     "controls",
     "copies",
     "data",
