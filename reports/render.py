@@ -1,6 +1,7 @@
 """The report: one self-contained HTML page from a run's summary and the pictures in its run folder.
 
-The page asks nothing of the network and holds no date, so the same run gives the same bytes on any day.
+The page asks nothing of the network and no date but those that the run noted, so the same run folder gives the same
+bytes on any day.
 """
 
 import base64
@@ -12,6 +13,7 @@ from typing import Final, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from data_contracts.machine import MachineRecord
 from data_contracts.results import (
     PAIRS_A_ROW,
     SHEET_GAP,
@@ -38,42 +40,53 @@ def script_names(summary: RunSummary) -> list[str]:
     return [name for name, use in wanted.items() if use]
 
 
-def render(*, summary: RunSummary, run_root: Path) -> str:
-    """The whole report as HTML text.
-
-    `run_root` is where the paths of `summary.pictures` start. A picture that is missing, is neither PNG nor GIF, lies
-    outside the run folder or no longer fits on the page is replaced by a line that says so; nothing is raised for it.
-    """
-    painted = wording.names.is_painted(summary)
-    used = scripts.read(script_names(summary))
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of this folder: everything is escaped, and a name that is not there is an error."""
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(_=language.in_markup, plural=language.plural_in_markup)
-    return environment.get_template("report.html.j2").render(
-        s=summary,
-        known=summary.data.subjects_known,
-        words=wording,
-        numbers=numbers,
-        tables=tables,
-        figures=figures,
-        lights=lights.lights(summary),
-        scripts=used,
-        policy=scripts.policy(used),
-        pairs_a_row=PAIRS_A_ROW,
-        sheet_gap=SHEET_GAP,
-        limits=limits.limits(summary),
-        painted=painted,
-        light_rules=lights.rules(painted=painted, pasted=summary.difference_to_copy_paste is not None),
-        primary=wording.diversity.primary_fidelity(summary.fidelity),
-        shown=embed(pictures=first_fold(summary.pictures), run_root=run_root, painted=painted),
-        first_fold=first_fold,
-        several_folds=summary.data.folds_evaluated * summary.data.repeats > 1,
-        config=json.dumps(summary.provenance.config, indent=2, sort_keys=True, ensure_ascii=False),
+    made.globals.update(_=language.in_markup, plural=language.plural_in_markup)
+    return made
+
+
+def render(*, summary: RunSummary, run_root: Path, machine: MachineRecord | None = None) -> str:
+    """The whole report as HTML text.
+
+    machine: what the run took, where that is known. run_root: where the paths of `summary.pictures` start. A picture
+    that is missing, is neither PNG nor GIF, lies outside the run folder or no longer fits on the page is replaced by a
+    line that says so; nothing is raised for it.
+    """
+    painted = wording.names.is_painted(summary)
+    used = scripts.read(script_names(summary))
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            s=summary,
+            machine=machine,
+            known=summary.data.subjects_known,
+            words=wording,
+            numbers=numbers,
+            tables=tables,
+            figures=figures,
+            lights=lights.lights(summary),
+            scripts=used,
+            policy=scripts.policy(used),
+            pairs_a_row=PAIRS_A_ROW,
+            sheet_gap=SHEET_GAP,
+            limits=limits.limits(summary),
+            painted=painted,
+            light_rules=lights.rules(painted=painted, pasted=summary.difference_to_copy_paste is not None),
+            primary=wording.diversity.primary_fidelity(summary.fidelity),
+            shown=embed(pictures=first_fold(summary.pictures), run_root=run_root, painted=painted),
+            first_fold=first_fold,
+            several_folds=summary.data.folds_evaluated * summary.data.repeats > 1,
+            config=json.dumps(summary.provenance.config, indent=2, sort_keys=True, ensure_ascii=False),
+        )
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, get_args
 
+from data_contracts.machine import MachineRecord
 from data_contracts.results import (
     PASTED_ARM,
     PRIMARY_RATIO,
@@ -27,6 +28,7 @@ from data_contracts.results import (
     Way,
     WayTried,
 )
+from reports.language import _
 from reports.numbers import (
     NBSP,
     count,
@@ -46,6 +48,7 @@ from reports.wording.copies import copy_rate, of_regions
 from reports.wording.data import rule_name
 from reports.wording.diversity import collapsed_side, reason_values, references
 from reports.wording.further import metric_name, secondary_difference
+from reports.wording.machine import stage_rows
 from reports.wording.names import arm_name, diagnosis_name, maker
 from reports.wording.transfer import sharpness
 from reports.wording.verdict import PerThousand
@@ -571,3 +574,10 @@ def ways_table(ways: Sequence[WayTried]) -> Table:
 
 def _reached(one: WayTried | None) -> str:
     return "–" if one is None else f"{percent(one.balanced_accuracy)}{', chosen' if one.chosen else ''}"
+
+
+def stages_table(record: MachineRecord) -> Table:
+    """Wall clock by stage, of all attempts, folds and diagnoses together."""
+    columns = (_("Stage"), _("Times"), _("Wall clock"), _("Share"))
+    said = _("Wall clock by stage, of all folds, diagnoses and attempts together; what took no second is in the rest.")
+    return Table(said, columns, stage_rows(record))
