@@ -1,15 +1,15 @@
 """The reader study: the key that no reader sees, and the file that a reader's answers come back in."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.violations import ContractError, Violation
 
-KIND: Final = "augment-mri reader study"
 MOST_BYTES: Final = 1_000_000  # of one file of answers; a real one has five thousand
 AGAIN: Final = "finish the study on the page of this run and export the answers again"
 
@@ -64,11 +64,19 @@ class ReaderAnswers(_Strict):
     seed: int = Field(ge=0, le=2**32 - 1)  # of the order
     answers: tuple[Answer, ...]
 
+    @field_validator("reader")
+    @classmethod
+    def _printed(cls, name: str) -> str:
+        if any(unicodedata.category(character) == "Cc" for character in name):
+            raise ValueError("a name holds no control characters")
+        return name
+
 
 def parse_answers(data: bytes, *, name: str) -> ReaderAnswers:
     """One file of answers. Raises ContractError that names the file, what is wrong in it, and what to do."""
     if len(data) > MOST_BYTES:
-        raise ContractError([Violation(name, "no answers", f"{len(data):,} bytes are too many; name an exported file")])
+        detail = f"larger than {MOST_BYTES:,} bytes; name a file that the page exported"
+        raise ContractError([Violation(name, "no answers", detail)])
     try:
         return ReaderAnswers.model_validate_json(data)
     except ValidationError as error:

@@ -352,6 +352,41 @@ def report(
     write_report(finished, out or finished.report)
 
 
+reader_study = typer.Typer(no_args_is_help=True, help="Can readers tell synthetic slices from real ones?")
+app.add_typer(reader_study, name="reader-study")
+
+
+@reader_study.command("score")
+def score_reader_study(
+    answers: Annotated[list[Path], typer.Argument(help="Files that readers exported from the page, one a reader.")],
+    run_folder: Annotated[Path, typer.Option("--run", metavar="RUN", help="The finished run whose page they read.")],
+) -> None:
+    """Score readers' answers together, and put what they could tell into RUN's report."""
+    from flows.progress import console
+    from flows.reader_study import line, score_answers
+
+    study = score_answers(answers, run_folder)
+    console.print(f"{line(study)} Report: {run_folder / 'report.html'}", soft_wrap=True)
+
+
+@reader_study.command("draw")
+def draw_reader_study(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    slices: Annotated[int, typer.Option(min=8, max=400, help="At most so many, half of them synthetic.")] = 40,
+    again: Annotated[
+        bool, typer.Option("--again", help="In place of those there: answers to them are refused.")
+    ] = False,
+) -> None:
+    """Draw the slices of a run's reader study; a study draws its own, so this is for other numbers and older runs."""
+    from flows.progress import console
+    from flows.reader_slices import draw_again
+
+    told = draw_again(run_folder, most=slices, again=again).reader_slices
+    console.print(
+        f"{len(told.names) if told else 0} slices drawn. Report: {run_folder / 'report.html'}", soft_wrap=True
+    )
+
+
 @app.command()
 def up(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 4200,

@@ -23,6 +23,9 @@ from data_contracts.manifest import DIAGNOSES, REAL, SYNTHETIC, TUMOUR
 from data_contracts.reader import ReaderKey, key_item
 from data_contracts.results import Picture, ReaderSlices, ReaderStudy, RunSummary
 from data_contracts.splits import Fold, Splits
+from flows.errors import ConfigError
+from flows.reader_study import key_path, scores_path
+from flows.report import write_report
 from flows.study import record_of, rows_of, seed_of
 from pipeline.formats.raster import to_uint8, write_png
 from pipeline.formats.synthetic import PAINTED_NAME, read_painted, read_synthetic
@@ -49,16 +52,6 @@ class Pool:
     shown: NDArray[np.bool_]
 
 
-def key_path(run: RunDir) -> Path:
-    """What the slices are; written last, so where it stands the pictures do."""
-    return run.metric("reader_key.json")
-
-
-def scores_path(run: RunDir) -> Path:
-    """What readers could tell."""
-    return run.metric("reader_study.json")
-
-
 def with_reader_study(run: RunDir, summary: RunSummary) -> RunSummary:
     """The summary with its reader study: drawn now where it was not, and with its scores where these are of it."""
     if not key_path(run).exists():
@@ -71,6 +64,26 @@ def with_reader_study(run: RunDir, summary: RunSummary) -> RunSummary:
     if scores is not None and scores.study != key.study:
         scores = None
     return summary.model_copy(update={"reader_slices": slices, "reader_study": scores})
+
+
+def draw_again(root: Path, *, most: int = ITEMS, again: bool = False) -> RunSummary:
+    """Draw the slices of a finished run that has none, and its report once more; `again`: new ones in their place.
+
+    Raises ConfigError where no finished run is, where it has a study and `again` does not stand, and where it has too
+    few slices. Answers to slices that were there before are no longer of any use: their scores go.
+    """
+    run = RunDir(root)
+    if not run.summary.exists():
+        raise ConfigError(f"{root} holds no finished run (no summary.json); finish it with --resume")
+    if key_path(run).exists() and not again:
+        raise ConfigError(f"{root} has a reader study; --again draws anew, and answers to the first are then refused")
+    summary = read_record(run.summary, RunSummary)
+    if draw(run, summary, most=most) is None:
+        raise ConfigError(f"{root} has too few slices: {FEWEST} are needed, of either diagnosis and origin")
+    summary = with_reader_study(run, summary)
+    write_record(run.summary, summary)
+    write_report(run, run.report)
+    return summary
 
 
 def draw(run: RunDir, summary: RunSummary, *, most: int = ITEMS) -> ReaderKey | None:
@@ -174,6 +187,8 @@ def _words(pools: Sequence[Pool]) -> list[int]:
 
 def _write(run: RunDir, fold: int, chosen: Sequence[tuple[Pool, int]]) -> ReaderKey:
     """Pictures first, the key last. The study is named by its pictures alone: a digest of the key could be guessed."""
+    for old in (key_path(run), scores_path(run)):
+        old.unlink(missing_ok=True)
     folder = run.reader_picture("item-00").parent
     shutil.rmtree(folder, ignore_errors=True)
     digest, items = hashlib.sha256(), []

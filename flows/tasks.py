@@ -24,6 +24,7 @@ from flows.account import stage_task
 from flows.config import RunRecord, config_digest
 from flows.devices import Job, train_all
 from flows.judge import judge, score_copies
+from flows.reader_slices import with_reader_study
 from flows.report import write_report
 from flows.study import fold_of, record_of, rows_of, score_path, seed_of
 from flows.summary import summarise
@@ -528,5 +529,5 @@ def report_task(root: Path) -> None:
             occlusions=occlusions,
             wrong=wrong,
         )
-        write_record(run.summary, summary)
+        write_record(run.summary, with_reader_study(run, summary))
         write_report(run, run.report)
