@@ -24,7 +24,7 @@ from data_contracts.results import (
     RunSummary,
     TrainingRecord,
 )
-from reports import figures, language, lights, limits, numbers, scripts, tables, wording
+from reports import checklists, figures, language, lights, limits, numbers, scripts, tables, wording
 
 OfFold = TypeVar("OfFold", Picture, FidelityScores, MemorisationScores, TrainingRecord, DiscriminatorScores)
 
@@ -79,6 +79,8 @@ def render(*, summary: RunSummary, run_root: Path, machine: MachineRecord | None
             pairs_a_row=PAIRS_A_ROW,
             sheet_gap=SHEET_GAP,
             limits=limits.limits(summary),
+            checklists=checklists.checklists(summary),
+            evidence=checklists.evidence(),
             painted=painted,
             light_rules=lights.rules(painted=painted, pasted=summary.difference_to_copy_paste is not None),
             primary=wording.diversity.primary_fidelity(summary.fidelity),
