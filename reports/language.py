@@ -59,6 +59,11 @@ def _(message: str) -> str:
     return _translated(message)[0] or message
 
 
+def pgettext(context: str, message: str) -> str:
+    """Like `_`, of a message that means another thing elsewhere: `context` tells the translator which this one is."""
+    return _translated(message, context)[0] or message
+
+
 def later(message: str) -> str:
     """The message itself, marked for the catalogues: of constants, whose users put it through `_`."""
     return message
@@ -79,13 +84,14 @@ def _plural_form(one: str, many: str, n: Decimal) -> str:
     if not all(forms):
         return one if n == 1 else many
     rule = locale().plural_form
-    tags: list[str] = [tag for tag in PLURAL_TAGS if tag in rule.tags or tag == "other"]  # in the order of a catalogue's forms
+    # in the order of a catalogue's forms
+    tags: list[str] = [tag for tag in PLURAL_TAGS if tag in rule.tags or tag == "other"]
     return forms[min(tags.index(rule(n)), len(forms) - 1)]
 
 
-def _translated(message: str) -> tuple[str, ...]:
+def _translated(message: str, context: str | None = None) -> tuple[str, ...]:
     """All forms of a message in the language now spoken: one, more where it counts; an empty one where it has none."""
-    known = None if spoken() == "en" else _catalogue(spoken()).get(message)
+    known = None if spoken() == "en" else _catalogue(spoken()).get(message, context)
     if known is None or known.fuzzy or not known.string:
         return ("",)
     return (known.string,) if isinstance(known.string, str) else tuple(known.string)

@@ -17,12 +17,22 @@ from data_contracts.results import (
     ShortcutScores,
     TrainingRecord,
 )
-from reports.numbers import count, decimal, percent, plain_interval, points, points_interval, slices, units
+from reports.language import _, later, plural
+from reports.numbers import (
+    decimal,
+    percent,
+    plain_interval,
+    points,
+    points_interval,
+    slices,
+    units,
+    whole,
+)
 from reports.wording.controls import controls_count, unsure_count
 from reports.wording.copies import anatomy_reading, held_out_name, of_regions
 from reports.wording.diversity import PAINTED_VARIETY, beyond_limits, primary_fidelity
 from reports.wording.further import external_units
-from reports.wording.names import is_painted, slices_of
+from reports.wording.names import is_painted, kind, slices_of
 from reports.wording.paste import paste_why, recommended
 from reports.wording.transfer import transfer_count
 from reports.wording.watch import doubt
@@ -64,35 +74,41 @@ def utility_light(summary: RunSummary) -> Light:
     are not shown to beat. A control that could not tell and a generator's shortcuts change no level and are told.
     """
     known = summary.data.subjects_known
-    why = f"{points_interval(summary.difference)}, {units(summary.difference.n_subjects, known=known)} tested."
-    against = f"Against repeated copies of real slices: {points(summary.difference_to_duplicates.estimate)} points."
-    level, word = _UTILITY[summary.verdict]
+    why = _("{difference}, {units} tested.").format(
+        difference=points_interval(summary.difference), units=units(summary.difference.n_subjects, known=known)
+    )
+    against = _("Against repeated copies of real slices: {change} points.").format(
+        change=points(summary.difference_to_duplicates.estimate)
+    )
+    level, message = _UTILITY[summary.verdict]
+    word = _(message)
     reasons = [why, against]
     if summary.difference_to_copy_paste is not None:
         reasons.append(paste_why(summary))
         if summary.difference_to_copy_paste.low <= 0 and level == "good":
             may_do = recommended(summary) == "copy_paste"
-            level, word = "caution", "Copy and paste may do" if may_do else "Helped, may not be needed"
+            level, word = "caution", _("Copy and paste may do") if may_do else _("Helped, may not be needed")
     if summary.external is not None:
         external = summary.external.difference
-        reasons.append(f"External test: {points_interval(external)}, {external_units(summary.external)}.")
+        said = _("External test: {difference}, {units}.")
+        reasons.append(said.format(difference=points_interval(external), units=external_units(summary.external)))
         if external.high < 0 and level == "good":
-            level, word = "caution", "Not at another test"
+            level, word = "caution", _("Not at another test")
     if carried := transfer_count(summary.transfer):
         reasons.append(carried)
     if unsure := unsure_count(summary):
         reasons.append(unsure)
     if failed := controls_count(summary):
-        level, word = "problem", "Not to be believed"
+        level, word = "problem", _("Not to be believed")
         reasons.insert(0, failed)
-    return Light("Utility", level, word, " ".join(reasons))
+    return Light(_("Utility"), level, word, " ".join(reasons))
 
 
 _UTILITY: Final[dict[str, tuple[Level, str]]] = {
-    "gain": ("good", "Helped"),
-    "equivalent": ("caution", "No difference"),
-    "harm": ("problem", "Harmed"),
-    "insufficient_evidence": ("caution", "Not shown"),
+    "gain": ("good", later("Helped")),
+    "equivalent": ("caution", later("No difference")),
+    "harm": ("problem", later("Harmed")),
+    "insufficient_evidence": ("caution", later("Not shown")),
 }
 
 
@@ -111,24 +127,24 @@ def diversity_light(
     Of painted slices it is told by nothing, for whole heads are compared, and theirs are those of their sources.
     """
     if painted and fidelity:
-        return Light("Diversity", "unknown", "Not told by real heads", PAINTED_VARIETY)
+        return Light(_("Diversity"), "unknown", _("Not told by real heads"), _(PAINTED_VARIETY))
     measured = _measured_diversity(primary_fidelity(fidelity))
     doubted = [record for record in training if doubt(record)]
     if not doubted:
         return measured
     worst = max(doubted, key=lambda record: record.best_wrong)
-    level, word = _DOUBTED[worst.best_wrong]
+    level, message = _DOUBTED[worst.best_wrong]
     why = f"{doubt(worst)} {measured.why}"
     if _SEVERITY.index(measured.level) >= _SEVERITY.index(level):
         return Light(measured.name, measured.level, measured.word, why)
-    return Light(measured.name, level, word, why)
+    return Light(measured.name, level, _(message), why)
 
 
 _SEVERITY: Final[tuple[Level, ...]] = ("good", "unknown", "caution", "problem")
 _DOUBTED: Final[dict[int, tuple[Level, str]]] = {  # by TrainingRecord.best_wrong
-    0: ("caution", "Training was stopped"),
-    1: ("caution", "Poor in training"),
-    2: ("problem", "At fault in training"),
+    0: ("caution", later("Training was stopped")),
+    1: ("caution", later("Poor in training")),
+    2: ("problem", later("At fault in training")),
 }
 
 
@@ -138,33 +154,44 @@ def _measured_diversity(fidelity: Sequence[FidelityScores]) -> Light:
         return _collapsed(collapsed, len(fidelity))
     measured = [(ratio, scores) for scores in fidelity if (ratio := reach(scores)) is not None]
     if not measured:
-        return Light("Diversity", "unknown", "Not measured", "No held-out real slices to compare with.")
+        return Light(_("Diversity"), "unknown", _("Not measured"), _("No held-out real slices to compare with."))
     ratio, weakest = min(measured, key=lambda pair: pair[0])
     synthetic, real = weakest.synthetic, weakest.held_out_real
     level: Level = "good" if ratio >= REACH_GOOD else "caution" if ratio >= REACH_CAUTION else "problem"
-    word = {"good": "As varied as real", "caution": "Less varied", "problem": "Much is missing"}[level]
-    why = (
-        f"Weakest, {slices_of(weakest.diagnosis)}: coverage {percent(synthetic.coverage, 0)} beside "
-        f"{percent(real.coverage, 0)} for held-out real, recall {percent(synthetic.recall, 0)} beside "
-        f"{percent(real.recall, 0)}; n = {weakest.n:,} each."
+    word = {"good": _("As varied as real"), "caution": _("Less varied"), "problem": _("Much is missing")}[level]
+    why = _(
+        "Weakest, {slices}: coverage {coverage} beside {real_coverage} for held-out real, recall {recall} beside "
+        "{real_recall}; n = {n} each."
+    ).format(
+        slices=slices_of(weakest.diagnosis),
+        coverage=percent(synthetic.coverage, 0),
+        real_coverage=percent(real.coverage, 0),
+        recall=percent(synthetic.recall, 0),
+        real_recall=percent(real.recall, 0),
+        n=whole(weakest.n),
     )
     if poorer := next((scores for scores in fidelity if beyond_limits(scores)), None):
-        why += f" {slices_of(poorer.diagnosis).capitalize()}, fold {poorer.fold}: {beyond_limits(poorer)}."
+        why += " " + _("{slices}, fold {fold}: {measures}.").format(
+            slices=slices_of(poorer.diagnosis).capitalize(), fold=poorer.fold, measures=beyond_limits(poorer)
+        )
         if level == "good":
-            level, word = "caution", "Less varied"
-    return Light("Diversity", level, word, why)
+            level, word = "caution", _("Less varied")
+    return Light(_("Diversity"), level, word, why)
 
 
 def _collapsed(collapsed: Sequence[FidelityScores], n: int) -> Light:
     """The first of the sets, of n, whose verdict is a mode collapse, with its reasons."""
     first = collapsed[0]
-    reasons = beyond_limits(first) or "its measures together"
-    others = f" So did {len(collapsed) - 1:,} more of {n:,} sets." if len(collapsed) > 1 else ""
-    why = (
-        f"The generator of {slices_of(first.diagnosis)} lost modes (fold {first.fold}): {reasons}; "
-        f"n = {first.collapse.n:,}.{others}"
+    why = _("The generator of {kind} slices lost modes (fold {fold}): {reasons}; n = {n}.").format(
+        kind=kind(first.diagnosis),
+        fold=first.fold,
+        reasons=beyond_limits(first) or _("its measures together"),
+        n=whole(first.collapse.n),
     )
-    return Light("Diversity", "problem", "Collapsed", why)
+    if more := len(collapsed) - 1:
+        others = plural("So did {more} more of {sets} sets.", "So did {more} more of {sets} sets.", more)
+        why += " " + others.format(more=whole(more), sets=whole(n))
+    return Light(_("Diversity"), "problem", _("Collapsed"), why)
 
 
 def copies_light(memorisation: Sequence[MemorisationScores]) -> Light:
@@ -175,7 +202,7 @@ def copies_light(memorisation: Sequence[MemorisationScores]) -> Light:
     """
     measured = [scores for scores in memorisation if scores.n_generated > 0]
     if not measured:
-        return Light("Copies of patients", "unknown", "Not measured", "No synthetic slices were screened.")
+        return Light(_("Copies of patients"), "unknown", _("Not measured"), _("No synthetic slices were screened."))
     worst = max(measured, key=_excess)
     level: Level = (
         "good" if _excess(worst) <= COPIES_GOOD else "caution" if _excess(worst) <= COPIES_CAUTION else "problem"
@@ -183,35 +210,43 @@ def copies_light(memorisation: Sequence[MemorisationScores]) -> Light:
     near = any(s.median_distance_synthetic < TOO_CLOSE * s.median_distance_held_out_real for s in measured)
     in_features = max((excess for s in measured if (excess := _feature_excess(s)) is not None), default=0.0)
     told = [s.membership_auc for s in measured if s.membership_auc is not None and s.membership_auc.low > 0.5]
-    anatomy, held_out = anatomy_reading(measured), held_out_name(worst)
+    anatomy = anatomy_reading(measured)
     if (near or told or anatomy or in_features > FEATURE_COPIES) and level == "good":
         level = "caution"
-    word = {"good": "No sign of copying", "caution": "Some copying", "problem": "Copies its patients"}[level]
+    word = {"good": _("No sign of copying"), "caution": _("Some copying"), "problem": _("Copies its patients")}[level]
     if anatomy:
-        word = word if level == "problem" else "Holds patient anatomy"
-    refused, generated = sum(s.n_near_copies for s in measured), sum(s.n_generated for s in measured)
-    why = (
-        f"{refused:,} of {slices(generated)} generated were near-copies and refused. Worst, "
-        f"{slices_of(worst.diagnosis)}: {percent(worst.n_near_copies / worst.n_generated)}; {held_out} by "
-        f"the same rule {percent(worst.held_out_real_near_copy_share)}."
-    )
-    if anatomy:
-        why = anatomy
-    closer = ""
+        word = word if level == "problem" else _("Holds patient anatomy")
+    reasons = [anatomy or _refused(measured, worst)]
     if near:
-        nearer = "Painted regions" if of_regions(worst) else "Synthetic slices"
-        closer = f" {nearer} lie much nearer to training slices than {held_out} do."
-    if in_features > FEATURE_COPIES:
-        closer += (
-            f" In features, copies are {decimal(100 * in_features, 1)} points more frequent than among held-out real."
+        reasons.append(
+            _("Painted regions lie much nearer to training slices than regions of held-out real slices do.")
+            if of_regions(worst)
+            else _("Synthetic slices lie much nearer to training slices than held-out real slices do.")
         )
+    if in_features > FEATURE_COPIES:
+        said = _("In features, copies are {more} points more frequent than among held-out real.")
+        reasons.append(said.format(more=decimal(100 * in_features, 1)))
     if told:
-        auc = max(told, key=lambda value: value.estimate)
-        closer += f" Who was in the training part can be told from them: AUC {plain_interval(auc)}, 0.5 is guessing."
-    return Light("Copies of patients", level, word, why + closer)
+        said = _("Who was in the training part can be told from them: AUC {auc}, {guessing} is guessing.")
+        best = max(told, key=lambda value: value.estimate)
+        reasons.append(said.format(auc=plain_interval(best), guessing=decimal(0.5, 1)))
+    return Light(_("Copies of patients"), level, word, " ".join(reasons))
 
 
-_FEATURE_POINTS: Final = f"{100 * FEATURE_COPIES:.0f} points"
+def _refused(measured: Sequence[MemorisationScores], worst: MemorisationScores) -> str:
+    """How many near-copies were refused, and the diagnosis and fold with the most of them."""
+    refused, generated = sum(s.n_near_copies for s in measured), sum(s.n_generated for s in measured)
+    return _(
+        "{refused} of {slices} generated were near-copies and refused. Worst, {worst}: {share}; {held_out} by the "
+        "same rule {real}."
+    ).format(
+        refused=whole(refused),
+        slices=slices(generated),
+        worst=slices_of(worst.diagnosis),
+        share=percent(worst.n_near_copies / worst.n_generated),
+        held_out=held_out_name(worst),
+        real=percent(worst.held_out_real_near_copy_share),
+    )
 
 
 def _feature_excess(scores: MemorisationScores) -> float | None:
@@ -229,45 +264,27 @@ def data_light(data: DataFlow, difference: Difference, shortcuts: Sequence[Short
     level: Level = "good" if fewest >= SUBJECTS_GOOD else "caution" if fewest >= SUBJECTS_CAUTION else "problem"
     reasons = [
         units(data.subjects, known=data.subjects_known),
-        f"{fewest:,} of the rarer diagnosis, {difference.n_subjects:,} tested",
+        _("{fewest} of the rarer diagnosis, {tested} tested").format(
+            fewest=whole(fewest), tested=whole(difference.n_subjects)
+        ),
     ]
     if not data.subjects_known:
         level = "caution" if level == "good" else level
-        reasons.append("the source names no subjects")
+        reasons.append(_("the source names no subjects"))
     if any(scores.suspected and scores.what == "border" for scores in shortcuts):
         level = "caution" if level == "good" else level
-        reasons.append("the edge of the images gives the diagnosis away")
+        reasons.append(_("the edge of the images gives the diagnosis away"))
     refused = sum(rule.count for rule in data.out if rule.outcome == "quarantined")
-    reasons.append(f"{count(refused, 'file or slice', 'files or slices')} quarantined")
+    reasons.append(plural("{n} file or slice quarantined", "{n} files or slices quarantined", refused))
     reasons.append(
-        f"{count(data.exact_duplicates, 'exact duplicate', 'exact duplicates')} kept on one side of the split"
+        plural(
+            "{n} exact duplicate kept on one side of the split",
+            "{n} exact duplicates kept on one side of the split",
+            data.exact_duplicates,
+        )
     )
-    word = {"good": "Sound", "caution": "With limits", "problem": "Too few subjects"}[level]
-    return Light("Data quality", level, word, "; ".join(reasons) + ".")
-
-
-_WIDTH: Final = f"{100 * CONTROL_HALF_WIDTH:.0f} points"
-
-
-_PASTED_RULES: Final = (
-    "Utility is at best a caution where synthetic slices are not, by the whole interval, better than copy and paste.",
-)
-_PAINTED_RULES: Final = (
-    "Copies of painted slices takes painted regions and regions of held-out real slices alone.",
-    "Copies is at best a caution where slices of patients were painted in, for these hold their anatomy.",
-)
-_DIVERSITY_RULES: Final = (
-    "Diversity is a problem where a mode collapse is found: limits from subsets of real slices, not from here.",
-    "Diversity is at best a caution where any measure is beyond such a limit.",
-    "Diversity otherwise takes recall and coverage of the weakest diagnosis over those of held-out real slices.",
-    f"Diversity is good from {REACH_GOOD}, a caution from {REACH_CAUTION}, a problem below.",
-    "Diversity is at best a caution where the collapse watch stopped a training, or found the kept generator poor.",
-    "Diversity is a problem, too, where the watch found the kept generator at fault.",
-    "Diversity is no better for a collapse watch that raised no alarm.",
-)
-_PAINTED_DIVERSITY: Final = (
-    "Diversity of painted slices is not told: whole heads are compared, and theirs are their sources’.",
-)
+    word = {"good": _("Sound"), "caution": _("With limits"), "problem": _("Too few subjects")}[level]
+    return Light(_("Data quality"), level, word, "; ".join(reasons) + ".")
 
 
 def rules(*, painted: bool = False, pasted: bool = False) -> tuple[str, ...]:
@@ -276,20 +293,90 @@ def rules(*, painted: bool = False, pasted: bool = False) -> tuple[str, ...]:
     painted, pasted: with the rules of a painted set, and of a study with copy and paste.
     """
     return (
-        "Utility is good where the verdict is a gain, a problem where it is harm, and a caution otherwise.",
-        "Utility is a problem whatever the verdict where a control did not come out null, the edge of images included.",
-        f"Utility is no worse and no better for a control that could not tell (few groups, or wider than ±{_WIDTH}).",
-        "Utility is at best a caution where the whole interval of an external test lies below zero.",
-        *(_PASTED_RULES if pasted else ()),
-        *(_PAINTED_DIVERSITY if painted else _DIVERSITY_RULES),
-        "Copies takes the share of near-copies among generated slices, less that among held-out real slices.",
-        f"Copies is good up to {percent(COPIES_GOOD, 0)}, a caution to {percent(COPIES_CAUTION, 0)}, else a problem.",
-        f"Copies is at best a caution where the median distance is under {TOO_CLOSE} of that of held-out real slices.",
-        "Copies is at best a caution where a membership attack does better than guessing, by its whole interval.",
-        f"Copies is at best a caution where copies in features exceed those of held-out real by {_FEATURE_POINTS}.",
-        *(_PAINTED_RULES if painted else ()),
-        "Data quality takes the number of subjects of the rarer diagnosis.",
-        f"Data quality is good from {SUBJECTS_GOOD}, a caution from {SUBJECTS_CAUTION}, a problem below.",
-        "Data quality is at best a caution where subjects are unknown, or the edge of the images tells the diagnosis.",
-        "These limits are conventions of this report, not clinical standards.",
+        *_utility_rules(pasted=pasted),
+        *(_painted_diversity_rules() if painted else _diversity_rules()),
+        *_copies_rules(painted=painted),
+        *_data_rules(),
+        _("These limits are conventions of this report, not clinical standards."),
+    )
+
+
+def _utility_rules(*, pasted: bool) -> tuple[str, ...]:
+    rules = (
+        _("Utility is good where the verdict is a gain, a problem where it is harm, and a caution otherwise."),
+        _(
+            "Utility is a problem whatever the verdict where a control did not come out null, the edge of images "
+            "included."
+        ),
+        _(
+            "Utility is no worse and no better for a control that could not tell (few groups, or wider than ±{width} "
+            "points)."
+        ).format(width=decimal(100 * CONTROL_HALF_WIDTH, 0)),
+        _("Utility is at best a caution where the whole interval of an external test lies below zero."),
+    )
+    if not pasted:
+        return rules
+    return (
+        *rules,
+        _(
+            "Utility is at best a caution where synthetic slices are not, by the whole interval, better than copy and "
+            "paste."
+        ),
+    )
+
+
+def _painted_diversity_rules() -> tuple[str, ...]:
+    return (_("Diversity of painted slices is not told: whole heads are compared, and theirs are their sources’."),)
+
+
+def _diversity_rules() -> tuple[str, ...]:
+    return (
+        _("Diversity is a problem where a mode collapse is found: limits from subsets of real slices, not from here."),
+        _("Diversity is at best a caution where any measure is beyond such a limit."),
+        _("Diversity otherwise takes recall and coverage of the weakest diagnosis over those of held-out real slices."),
+        _("Diversity is good from {good}, a caution from {caution}, a problem below.").format(
+            good=decimal(REACH_GOOD, 1), caution=decimal(REACH_CAUTION, 1)
+        ),
+        _(
+            "Diversity is at best a caution where the collapse watch stopped a training, or found the kept generator "
+            "poor."
+        ),
+        _("Diversity is a problem, too, where the watch found the kept generator at fault."),
+        _("Diversity is no better for a collapse watch that raised no alarm."),
+    )
+
+
+def _copies_rules(*, painted: bool) -> tuple[str, ...]:
+    rules = (
+        _("Copies takes the share of near-copies among generated slices, less that among held-out real slices."),
+        _("Copies is good up to {good}, a caution to {caution}, else a problem.").format(
+            good=percent(COPIES_GOOD, 0), caution=percent(COPIES_CAUTION, 0)
+        ),
+        _(
+            "Copies is at best a caution where the median distance is under {share} of that of held-out real slices."
+        ).format(share=decimal(TOO_CLOSE, 1)),
+        _("Copies is at best a caution where a membership attack does better than guessing, by its whole interval."),
+        _(
+            "Copies is at best a caution where copies in features exceed those of held-out real by {excess} points."
+        ).format(excess=decimal(100 * FEATURE_COPIES, 0)),
+    )
+    if not painted:
+        return rules
+    return (
+        *rules,
+        _("Copies of painted slices takes painted regions and regions of held-out real slices alone."),
+        _("Copies is at best a caution where slices of patients were painted in, for these hold their anatomy."),
+    )
+
+
+def _data_rules() -> tuple[str, ...]:
+    return (
+        _("Data quality takes the number of subjects of the rarer diagnosis."),
+        _("Data quality is good from {good}, a caution from {caution}, a problem below.").format(
+            good=whole(SUBJECTS_GOOD), caution=whole(SUBJECTS_CAUTION)
+        ),
+        _(
+            "Data quality is at best a caution where subjects are unknown, or the edge of the images tells the "
+            "diagnosis."
+        ),
     )

@@ -1,18 +1,23 @@
-"""How a number is written: with its sign, its digits and its unit, the same everywhere on the page."""
+"""How a number is written: with its sign, its digits and its unit, the same everywhere on the page.
+
+Decimal and grouping signs, the place of the per cent sign and the word between two ends of an interval are those of
+the language that is spoken (reports/language.py).
+"""
 
 from math import floor, log10
 from typing import Final
 
 from data_contracts.results import Estimate
+from reports.language import NBSP, _, grouped, in_symbols, locale, plural, spoken
 
-NBSP: Final = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
+__all__ = ["NBSP"]  # beside the functions, for whoever joins a number to its word
+
 MINUS: Final = "\N{MINUS SIGN}"
 
 
 def decimal(value: float, digits: int) -> str:
     """`value` with `digits` decimals, a true minus sign, and no sign where it rounds to zero."""
-    text = f"{abs(value):.{digits}f}"
-    return MINUS + text if value < 0 and float(text) != 0 else text
+    return (MINUS if _rounded(value, digits) < 0 else "") + in_symbols(f"{abs(value):.{digits}f}")
 
 
 def significant(value: float) -> str:
@@ -21,20 +26,34 @@ def significant(value: float) -> str:
     return decimal(value, min(6, max(0, digits)))
 
 
+def whole(n: float) -> str:
+    """A count without its noun, thousands apart: `118,000`."""
+    return grouped(n)
+
+
 def probability(p: float) -> str:
     """A p value: `p = 0.013`, and `p < 0.001` where it is smaller."""
-    return f"p{NBSP}<{NBSP}0.001" if p < 0.001 else f"p{NBSP}={NBSP}{p:.3f}"
+    return f"p{NBSP}<{NBSP}{decimal(0.001, 3)}" if p < 0.001 else f"p{NBSP}={NBSP}{decimal(p, 3)}"
 
 
 def signed(value: float, digits: int) -> str:
     """Like `decimal`, with a plus sign where it rounds to more than zero."""
-    text = decimal(value, digits)
-    return text if text.startswith(MINUS) or float(text) == 0 else "+" + text
+    return ("+" if _rounded(value, digits) > 0 else "") + decimal(value, digits)
+
+
+def _rounded(value: float, digits: int) -> float:
+    return float(f"{value:.{digits}f}")
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A fraction of one as per cent: 0.42 gives `42.0 %`."""
-    return decimal(100 * share, digits) + NBSP + "%"
+    """A fraction of one as per cent: 0.42 gives `42.0 %`, in Turkish `%42,0`.
+
+    British English without the space would do as well; this page keeps it, as the SI brochure does (5.4.7).
+    """
+    pattern = locale().percent_formats[None]
+    before, after = (pattern.prefix[0], pattern.suffix[0]) if spoken() != "en" else ("", NBSP + "%")
+    told = decimal(100 * share, digits)
+    return (MINUS if told.startswith(MINUS) else "") + before + told.removeprefix(MINUS) + after
 
 
 def percent_interval(value: Estimate) -> str:
@@ -55,7 +74,12 @@ def points(share: float) -> str:
 def points_interval(difference: Estimate) -> str:
     """A difference with unit and 95 % interval: `+2.1 points (+0.4 to +3.8)`."""
     interval = _brackets(points(difference.low), points(difference.high))
-    return f"{points(difference.estimate)}{NBSP}points {interval}"
+    return f"{in_points(points(difference.estimate))} {interval}"
+
+
+def in_points(told: str) -> str:
+    """A number of percentage points, already written, with its unit: `+2.1 points`."""
+    return _("{number} points").replace(" ", NBSP).format(number=told)
 
 
 def signed_interval(difference: Estimate) -> str:
@@ -66,40 +90,49 @@ def signed_interval(difference: Estimate) -> str:
 
 def count_interval(n: int, low: int, high: int) -> str:
     """A count with its 95 % interval: `149 (99 to 199)`."""
-    return f"{n:,}{NBSP}{_brackets(f'{low:,}', f'{high:,}')}"
+    return f"{whole(n)}{NBSP}{_brackets(whole(low), whole(high))}"
 
 
 def _brackets(low: str, high: str) -> str:
-    return f"({low}{NBSP}to{NBSP}{high})"
+    return f"({between(low, high)})"
 
 
-def count(n: float, one: str, many: str) -> str:
-    """`1 subject`, `57 subjects`; thousands apart, a decimal only where a mean over folds has one."""
-    text = f"{n:,.0f}" if float(n).is_integer() else f"{n:,.1f}"
-    return f"{text}{NBSP}{one if n == 1 else many}"
+def between(low: str, high: str) -> str:
+    """The two ends of a range, already written: `81.2 to 90.1`."""
+    return _("{low} to {high}").replace(" ", NBSP).format(low=low, high=high)
+
+
+def sample_size(n: float) -> str:
+    """`n = 1,234`, kept on one line."""
+    return f"n{NBSP}={NBSP}{whole(n)}"
 
 
 def slices(n: float) -> str:
-    """`1 slice`, `833 slices`."""
-    return count(n, "slice", "slices")
+    """`1 slice`, `833 slices`; thousands apart, a decimal only where a mean over folds has one."""
+    return plural("{n} slice", "{n} slices", n)
 
 
-def units(n: int, *, known: bool) -> str:
+def units(n: float, *, known: bool) -> str:
     """Split units by their right name: subjects where the source names them, image groups where it does not."""
-    return count(n, "subject", "subjects") if known else count(n, "image group", "image groups")
+    return plural("{n} subject", "{n} subjects", n) if known else plural("{n} image group", "{n} image groups", n)
 
 
 def images(n: int) -> str:
     """`1 image`, `118,000 images`."""
-    return count(n, "image", "images")
-
-
-def was(n: int) -> str:
-    """The verb that agrees with n."""
-    return "was" if n == 1 else "were"
+    return plural("{n} image", "{n} images", n)
 
 
 def digits_apart(value: float, limit: float, fewest: int = 0) -> int:
     """As few decimals, from `fewest` on, as tell a value from its limit, three more at most; `fewest` if none does."""
     tried = range(fewest, fewest + 4)
     return next((digits for digits in tried if decimal(value, digits) != decimal(limit, digits)), fewest)
+
+
+def count(n: float, one: str, many: str) -> str:
+    """`1 subject`, `57 subjects`; thousands apart, a decimal only where a mean over folds has one."""
+    return plural("{n} " + one, "{n} " + many, n)
+
+
+def was(n: int) -> str:
+    """The verb that agrees with n."""
+    return "was" if n == 1 else "were"

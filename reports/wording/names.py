@@ -5,50 +5,76 @@ from typing import Final
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.results import ArmScores, RunSummary
+from reports.language import _, later, pgettext
 
 ARM_NAMES: Final = {
-    "real": "Real",
-    "real+classic": "Real + classic augmentation",
-    "real+classic+duplicates": "Real + classic + duplicates",
-    "real+classic+copy_paste": "Real + classic + copy and paste",
-    "real+classic+synthetic": "Real + classic + synthetic",
-    "synthetic_only": "Synthetic only",
+    "real": later("Real"),
+    "real+classic": later("Real + classic augmentation"),
+    "real+classic+duplicates": later("Real + classic + duplicates"),
+    "real+classic+copy_paste": later("Real + classic + copy and paste"),
+    "real+classic+synthetic": later("Real + classic + synthetic"),
+    "synthetic_only": later("Synthetic only"),
 }
-DIAGNOSIS_NAMES: Final = {TUMOUR: "tumour", NO_TUMOUR: "no tumour"}
+ARM_NAMES_INSIDE: Final = {  # a sentence
+    "real": later("real"),
+    "real+classic": later("real + classic augmentation"),
+    "real+classic+duplicates": later("real + classic + duplicates"),
+    "real+classic+copy_paste": later("real + classic + copy and paste"),
+    "real+classic+synthetic": later("real + classic + synthetic"),
+    "synthetic_only": later("synthetic only"),
+}
+DIAGNOSIS_NAMES: Final = {TUMOUR: later("tumour"), NO_TUMOUR: later("no tumour")}
 REFERENCE_NAMES: Final = {
-    "real+classic": "no added slices",
-    "real+classic+duplicates": "repeated copies",
-    "real+classic+copy_paste": "copy and paste",
+    "real+classic": later("no added slices"),
+    "real+classic+duplicates": later("repeated copies"),
+    "real+classic+copy_paste": later("copy and paste"),
 }
 LABEL_RULE_NAMES: Final = {
-    "mask": "the mask beside the image",
-    "folder": "the class folder",
-    "assumed": "what the configuration assumes where nothing else tells it",
-    "manifest": "the manifest table",
-    "participants": "participants.tsv",
-    "dicom": "a DICOM element",
+    "mask": later("the mask beside the image"),
+    "folder": later("the class folder"),
+    "assumed": later("what the configuration assumes where nothing else tells it"),
+    "manifest": later("the manifest table"),
+    "participants": later("participants.tsv"),
+    "dicom": later("a DICOM element"),
 }
-METRIC_NAMES: Final = {"balanced_accuracy": "balanced accuracy", "auc": "AUC"}
+METRIC_NAMES: Final = {"balanced_accuracy": later("balanced accuracy"), "auc": later("AUC")}
 
 
 def arm_name(arm: str) -> str:
     """The arm as the page calls it."""
-    return ARM_NAMES.get(arm, arm)
+    return _(ARM_NAMES[arm]) if arm in ARM_NAMES else arm
+
+
+def arm_inside(arm: str) -> str:
+    """The arm as the page calls it inside a sentence."""
+    return _(ARM_NAMES_INSIDE[arm]) if arm in ARM_NAMES_INSIDE else arm.lower()
 
 
 def reference_name(arm: str) -> str:
     """What an arm adds to the real slices and their classic augmentation, for a label that must be short."""
-    return REFERENCE_NAMES.get(arm, arm_name(arm).lower())
+    return _(REFERENCE_NAMES[arm]) if arm in REFERENCE_NAMES else arm_inside(arm)
 
 
 def diagnosis_name(diagnosis: str) -> str:
     """The diagnosis as the page calls it: `no_tumour` is `no tumour`."""
-    return DIAGNOSIS_NAMES.get(diagnosis, diagnosis)
+    return _(DIAGNOSIS_NAMES[diagnosis]) if diagnosis in DIAGNOSIS_NAMES else diagnosis
+
+
+def kind(diagnosis: str) -> str:
+    """What stands beside `slices` in a message, whatever the case of the noun: `tumour`, `no-tumour`; `s tumorom`."""
+    if diagnosis == TUMOUR:
+        return pgettext("which slices", "tumour")
+    return pgettext("which slices", "no-tumour") if diagnosis == NO_TUMOUR else diagnosis.replace(" ", "-")
 
 
 def slices_of(diagnosis: str) -> str:
-    """`tumour slices`, `no-tumour slices`."""
-    return f"{diagnosis_name(diagnosis).replace(' ', '-')} slices"
+    """`tumour slices`, `no-tumour slices`: by itself, as a title or before a colon."""
+    return _("{kind} slices").format(kind=kind(diagnosis))
+
+
+def metric_words(metric: str) -> str:
+    """The measure as the page calls it inside a sentence."""
+    return _(METRIC_NAMES[metric]) if metric in METRIC_NAMES else metric.replace("_", " ")
 
 
 def find_arm(arms: Sequence[ArmScores], name: str) -> ArmScores | None:
@@ -65,9 +91,9 @@ def is_painted(summary: RunSummary) -> bool:
 
 def made(*, painted: bool) -> str:
     """What synthetic slices are called where it matters how they came about: `painted` or `synthetic`."""
-    return "painted" if painted else "synthetic"
+    return _("painted") if painted else _("synthetic")
 
 
 def maker(*, painted: bool) -> str:
     """What made them: `painter` or `generator`."""
-    return "painter" if painted else "generator"
+    return _("painter") if painted else _("generator")

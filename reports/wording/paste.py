@@ -3,11 +3,12 @@
 from typing import Final, Literal
 
 from data_contracts.results import PASTED_ARM, Difference, RunSummary
-from reports.numbers import NBSP, points, points_interval
+from reports.language import _, later
+from reports.numbers import percent, points, points_interval
 from reports.wording.controls import failed_controls
-from reports.wording.names import is_painted, made
+from reports.wording.names import is_painted
 
-PASTE_MEANING: Final = (
+PASTE_MEANING: Final = later(
     "a real lesion moved, turned and blended into another patient’s slice; the other half of the head mirrored over a "
     "lesion. It needs no network, and its slices are patient data too."
 )
@@ -30,65 +31,127 @@ def recommended(summary: RunSummary) -> Choice | None:
 
 
 def recommendation(summary: RunSummary) -> str:
-    """What to use, in a few sentences with the intervals that say so; empty where `recommended` is None."""
-    choice, to_paste = recommended(summary), summary.difference_to_copy_paste
+    """What to use, in its first sentence, and why with the intervals that say so; empty where `recommended` is None."""
+    choice, to_paste, painted = recommended(summary), summary.difference_to_copy_paste, is_painted(summary)
     if choice is None or to_paste is None:
         return ""
-    name, helped = made(painted=is_painted(summary)), summary.verdict == "gain"
     if choice == "synthetic":
-        why = _against(to_paste) if to_paste.low > 0 else _unneeded(summary, to_paste)
-        return f"Recommended: {name} slices. They {why}."
-    if choice == "copy_paste" and helped:
-        return (
-            f"Recommended: copy and paste of real lesions. It helped as well{_by_itself(summary)} and needs no "
-            f"network; {name} slices {_against(to_paste)}."
+        what = _("Recommended: painted slices.") if painted else _("Recommended: synthetic slices.")
+        why = _better_than_paste(to_paste) if to_paste.low > 0 else _unneeded(summary, to_paste)
+    elif choice == "copy_paste":
+        what, why = _("Recommended: copy and paste of real lesions."), _pasted(summary, to_paste, painted=painted)
+    else:
+        what = (
+            _("Recommended: neither painted slices nor copy and paste of real lesions.")
+            if painted
+            else _("Recommended: neither synthetic slices nor copy and paste of real lesions.")
         )
-    if choice == "copy_paste":
-        return (
-            f"Recommended: copy and paste of real lesions. It is shown to help{_by_itself(summary)}, whereas {name} "
-            f"slices are not; they {_against(to_paste)}."
-        )
-    return (
-        f"Recommended: neither {name} slices nor copy and paste of real lesions. Neither is shown to help. "
-        f"{name.capitalize()} slices {_against(to_paste)}."
-    )
+        comparison = paste_reading(to_paste, painted=painted)
+        why = _("Neither is shown to help. {comparison}").format(comparison=comparison)
+    return f"{what} {why}"
+
+
+def _better_than_paste(to_paste: Difference) -> str:
+    return _("They did better than copy and paste {interval}.").format(interval=_interval(to_paste))
+
+
+def _pasted(summary: RunSummary, to_paste: Difference, *, painted: bool) -> str:
+    """Why copy and paste is recommended: where synthetic slices helped too, and where they did not."""
+    if summary.verdict == "gain":
+        said = _("It helped as well{by_itself} and needs no network; {comparison}.")
+        return said.format(by_itself=_by_itself(summary), comparison=_against(to_paste, painted=painted))
+    if painted:
+        said = _("It is shown to help{by_itself}, whereas painted slices are not; {they}.")
+    else:
+        said = _("It is shown to help{by_itself}, whereas synthetic slices are not; {they}.")
+    return said.format(by_itself=_by_itself(summary), they=_they_against(to_paste))
 
 
 def _unneeded(summary: RunSummary, to_paste: Difference) -> str:
     """What is open where synthetic slices helped and did no better than copy and paste, and that is no gain."""
     if to_paste.high < 0:
-        return f"helped and {_against(to_paste)}, but that this helps by itself is not shown{_by_itself(summary)}"
-    return (
-        f"helped; that they are needed beyond copy and paste is not shown {_interval(to_paste)}, nor that copy and "
-        f"paste helps by itself{_by_itself(summary)}"
-    )
+        said = _(
+            "They helped and did worse than copy and paste {interval}, but that this helps by itself is not "
+            "shown{by_itself}."
+        )
+    else:
+        said = _(
+            "They helped; that they are needed beyond copy and paste is not shown {interval}, nor that copy and paste "
+            "helps by itself{by_itself}."
+        )
+    return said.format(interval=_interval(to_paste), by_itself=_by_itself(summary))
 
 
 def _by_itself(summary: RunSummary) -> str:
     """What copy and paste made, in brackets after a space; empty where it was not compared with no added slices."""
     if summary.copy_paste is None:
         return ""
-    return f" {_interval(summary.copy_paste.difference, ' against no added slices')}"
+    d = summary.copy_paste.difference
+    told = _("({change} points against no added slices, {share} interval {low} to {high})")
+    return " " + _filled(told, d)
 
 
 def paste_reading(difference: Difference, *, painted: bool) -> str:
     """Did the synthetic slices do more than copy and paste of real lesions?"""
-    return f"{made(painted=painted).capitalize()} slices {_against(difference)}."
-
-
-def _against(difference: Difference) -> str:
-    interval = _interval(difference)
     if difference.low > 0:
-        return f"did better than copy and paste {interval}"
+        said = (
+            _("Painted slices did better than copy and paste {interval}.")
+            if painted
+            else _("Synthetic slices did better than copy and paste {interval}.")
+        )
+    elif difference.high < 0:
+        said = (
+            _("Painted slices did worse than copy and paste {interval}.")
+            if painted
+            else _("Synthetic slices did worse than copy and paste {interval}.")
+        )
+    else:
+        said = (
+            _("Painted slices are not shown to do better than copy and paste {interval}.")
+            if painted
+            else _("Synthetic slices are not shown to do better than copy and paste {interval}.")
+        )
+    return said.format(interval=_interval(difference))
+
+
+def _against(difference: Difference, *, painted: bool) -> str:
+    """Synthetic slices beside copy and paste, where copy and paste is the one to use: as a clause."""
     if difference.high < 0:
-        return f"did worse than copy and paste {interval}"
-    return f"are not shown to do better than copy and paste {interval}"
+        said = (
+            _("painted slices did worse than copy and paste {interval}")
+            if painted
+            else _("synthetic slices did worse than copy and paste {interval}")
+        )
+    else:
+        said = (
+            _("painted slices are not shown to do better than copy and paste {interval}")
+            if painted
+            else _("synthetic slices are not shown to do better than copy and paste {interval}")
+        )
+    return said.format(interval=_interval(difference))
 
 
-def _interval(difference: Difference, against: str = "") -> str:
-    return (
-        f"({points(difference.estimate)}{NBSP}points{against}, 95{NBSP}% interval {points(difference.low)} to "
-        f"{points(difference.high)})"
+def _they_against(difference: Difference) -> str:
+    """The same of slices that were named just before."""
+    if difference.low > 0:
+        said = _("they did better than copy and paste {interval}")
+    elif difference.high < 0:
+        said = _("they did worse than copy and paste {interval}")
+    else:
+        said = _("they are not shown to do better than copy and paste {interval}")
+    return said.format(interval=_interval(difference))
+
+
+def _interval(difference: Difference) -> str:
+    return _filled(_("({change} points, {share} interval {low} to {high})"), difference)
+
+
+def _filled(message: str, difference: Difference) -> str:
+    return message.replace("{change} ", "{change}\N{NO-BREAK SPACE}").format(
+        change=points(difference.estimate),
+        share=percent(0.95, 0),
+        low=points(difference.low),
+        high=points(difference.high),
     )
 
 
@@ -107,7 +170,9 @@ def paste_why(summary: RunSummary) -> str:
     """For a light: the difference to copy and paste, and what that made by itself. Empty without that arm."""
     if summary.difference_to_copy_paste is None:
         return ""
-    against = f"Against copy and paste of real lesions: {points_interval(summary.difference_to_copy_paste)}."
+    against = points_interval(summary.difference_to_copy_paste)
     if summary.copy_paste is None:
-        return against
-    return f"{against} Copy and paste by itself: {points_interval(summary.copy_paste.difference)}."
+        return _("Against copy and paste of real lesions: {difference}.").format(difference=against)
+    return _("Against copy and paste of real lesions: {difference}. Copy and paste by itself: {by_itself}.").format(
+        difference=against, by_itself=points_interval(summary.copy_paste.difference)
+    )
