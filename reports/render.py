@@ -25,6 +25,7 @@ from data_contracts.results import (
     TrainingRecord,
 )
 from reports import checklists, figures, language, lights, limits, numbers, scripts, tables, wording
+from reports.language import _
 
 OfFold = TypeVar("OfFold", Picture, FidelityScores, MemorisationScores, TrainingRecord, DiscriminatorScores)
 
@@ -53,13 +54,18 @@ def environment() -> Environment:
     return made
 
 
-def render(*, summary: RunSummary, run_root: Path, machine: MachineRecord | None = None) -> str:
-    """The whole report as HTML text.
+def render(*, summary: RunSummary, run_root: Path, machine: MachineRecord | None = None, spoken: str = "en") -> str:
+    """The whole report as HTML text, in the language `spoken` (one of `language.LANGUAGES`; ValueError of another).
 
     machine: what the run took, where that is known. run_root: where the paths of `summary.pictures` start. A picture
     that is missing, is neither PNG nor GIF, lies outside the run folder or no longer fits on the page is replaced by a
     line that says so; nothing is raised for it.
     """
+    with language.speak(spoken):
+        return _page(summary=summary, run_root=run_root, machine=machine)
+
+
+def _page(*, summary: RunSummary, run_root: Path, machine: MachineRecord | None) -> str:
     painted = wording.names.is_painted(summary)
     used = scripts.read(script_names(summary))
     return (
@@ -67,6 +73,7 @@ def render(*, summary: RunSummary, run_root: Path, machine: MachineRecord | None
         .get_template("report.html.j2")
         .render(
             s=summary,
+            tag=language.TAGS[language.spoken()],
             machine=machine,
             known=summary.data.subjects_known,
             words=wording,
@@ -117,7 +124,7 @@ def embed(*, pictures: Sequence[Picture], run_root: Path, painted: bool = False)
         if problem:
             return "", problem
         if len(data) > left[kind]:
-            return "", "left out to keep this page small; it lies in the run folder"
+            return "", _("left out to keep this page small; it lies in the run folder")
         left[kind] -= len(data)
         return f"data:{kind};base64,{base64.b64encode(data).decode()}", ""
 
@@ -125,9 +132,9 @@ def embed(*, pictures: Sequence[Picture], run_root: Path, painted: bool = False)
         source, problem = take(picture.path)
         still, missing = take(picture.still) if picture.still and source else ("", "")
         if still.startswith("data:image/gif"):
-            missing = "its file is not a PNG picture"
+            missing = _("its file is not a PNG picture")
         if missing:  # a film that cannot be stopped is not shown
-            source, problem, still = "", f"of the still in its place {missing}", ""
+            source, problem, still = "", _("of the still in its place {problem}").format(problem=missing), ""
         shown.append(Shown(picture, wording.pictures.picture_text(picture, painted=painted), source, problem, still))
     return tuple(shown)
 
@@ -136,13 +143,13 @@ def _read_picture(run_root: Path, path: str) -> tuple[bytes, str, str]:
     """The bytes of a PNG or GIF inside the run folder, its media type and no problem; or nothing and the problem."""
     place = (run_root / path).resolve()
     if not place.is_relative_to(run_root.resolve()):
-        return b"", "", "its path leaves the run folder"
+        return b"", "", _("its path leaves the run folder")
     try:
         data = place.read_bytes()
     except OSError:
-        return b"", "", "its file is missing from the run folder"
+        return b"", "", _("its file is missing from the run folder")
     kind = next((kind for signature, kind in KINDS.items() if data.startswith(signature)), "")
-    return (data, kind, "") if kind else (b"", "", "its file is neither a PNG nor a GIF picture")
+    return (data, kind, "") if kind else (b"", "", _("its file is neither a PNG nor a GIF picture"))
 
 
 def first_fold(records: Sequence[OfFold]) -> tuple[OfFold, ...]:
