@@ -24,7 +24,7 @@ from data_contracts.results import (
     RunSummary,
     TrainingRecord,
 )
-from reports import checklists, figures, language, lights, limits, numbers, scripts, tables, wording
+from reports import checklists, figures, language, lights, limits, numbers, readers, scripts, tables, wording
 from reports.language import _
 
 OfFold = TypeVar("OfFold", Picture, FidelityScores, MemorisationScores, TrainingRecord, DiscriminatorScores)
@@ -37,7 +37,10 @@ FILM_BUDGET: Final = 1_000_000  # apart, so that a film never takes the place of
 
 def script_names(summary: RunSummary) -> list[str]:
     """The scripts in `templates/` that this page has use for."""
-    wanted = {"compare": any(picture.kind == "nearest_pairs" for picture in summary.pictures)}
+    wanted = {
+        "compare": any(picture.kind == "nearest_pairs" for picture in summary.pictures),
+        "reader": summary.reader_slices is not None,
+    }
     return [name for name, use in wanted.items() if use]
 
 
@@ -89,6 +92,8 @@ def _page(*, summary: RunSummary, run_root: Path, machine: MachineRecord | None)
             checklists=checklists.checklists(summary),
             evidence=checklists.evidence(),
             painted=painted,
+            readers=readers,
+            reader=readers.shown_study(summary.reader_slices, run_root) if summary.reader_slices else None,
             light_rules=lights.rules(painted=painted, pasted=summary.difference_to_copy_paste is not None),
             primary=wording.diversity.primary_fidelity(summary.fidelity),
             shown=embed(pictures=first_fold(summary.pictures), run_root=run_root, painted=painted),
