@@ -338,18 +338,24 @@ def evaluate(
 
 @app.command()
 def report(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
-    out: Annotated[Path | None, typer.Option(help="Instead of RUN/report.html.")] = None,
+    run_folder: Annotated[Path | None, typer.Argument(metavar="RUN", help="Folder of a finished run.")] = None,
+    index: Annotated[
+        Path | None, typer.Option(metavar="RUNS", help="Instead of RUN: one page over all runs below this folder.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Instead of RUN/report.html or RUNS/index.html.")] = None,
 ) -> None:
-    """Render the report of a finished run again."""
+    """Render the report of a finished run again, or an index of many runs; needs no torch."""
     from flows.errors import ConfigError
-    from flows.report import write_report
-    from pipeline.run_dir import RunDir
+    from flows.index import write_index
+    from flows.report import report_again
 
-    finished = RunDir(run_folder)
-    if not finished.summary.exists():
-        raise ConfigError(f"{run_folder} holds no finished run (no summary.json); finish it with --resume")
-    write_report(finished, out or finished.report)
+    if index is not None and run_folder is None:
+        page = write_index(index, out)
+    elif run_folder is not None and index is None:
+        page = report_again(run_folder, out)
+    else:
+        raise ConfigError("name one of the two: the folder of a finished run, or with --index one that holds runs")
+    typer.echo(page)
 
 
 reader_study = typer.Typer(no_args_is_help=True, help="Can readers tell synthetic slices from real ones?")

@@ -3,5 +3,17 @@
 from reports.figures.fidelity import diversity
 from reports.figures.gain import differences, dose, forest, learning
 from reports.figures.training import curves, health
+from reports.figures.trend import data_over_runs, diversity_over_runs, gain_over_runs
 
-__all__ = ["curves", "differences", "diversity", "dose", "forest", "health", "learning"]
+__all__ = [
+    "curves",
+    "data_over_runs",
+    "differences",
+    "diversity",
+    "diversity_over_runs",
+    "dose",
+    "forest",
+    "gain_over_runs",
+    "health",
+    "learning",
+]
