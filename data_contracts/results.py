@@ -302,6 +302,60 @@ class Occlusions(Record):
     cases: tuple[OcclusionCase, ...]  # a diagnosis after the other, of each the right ones first
 
 
+class RocPoint(Record):
+    """Tumour slices found where the thresholds let this share of no-tumour slices be called tumour, model by model.
+
+    Read on each model's own test slices and averaged over models at the same `false_alarms` (vertical averaging,
+    Fawcett 2006). `low` and `high`: the middle 95 % of bootstrap resamples of the subjects, at this point alone. They
+    speak of the models that were trained, and so lie nearer than ArmScores.sensitivity_at_specificity, which knows the
+    luck of trainings too.
+    """
+
+    false_alarms: float  # 1 - specificity, in (0, 1)
+    sensitivity: float
+    low: float
+    high: float
+
+
+class CalibrationBin(Record):
+    """Test slices to which a model gave a probability of tumour inside one of ten equally wide bins.
+
+    Both diagnoses of a fold weigh one half in `probability` and `tumour`, as in ArmScores.calibration_error.
+    """
+
+    probability: float  # mean of what was given
+    tumour: float  # share that shows a tumour
+    n_slices: float  # each slice counted once: mean over seeds and over the folds that test it
+    n_subjects: float  # subjects (or groups) with a slice in the bin, mean over seeds
+
+
+class Confusion(Record):
+    """Test slices by diagnosis and by what they are called at probability 0.5.
+
+    Each slice counts once: means over seeds and over the folds that test it, pooled over all slices.
+    """
+
+    found: float  # tumour called tumour
+    missed: float  # tumour called no tumour
+    cleared: float  # no tumour called no tumour
+    false_alarms: float  # no tumour called tumour
+    # subjects (or groups) with a slice of the diagnosis; one with slices of both is in both
+    n_tumour_subjects: int
+    n_no_tumour_subjects: int
+
+
+class ArmDetail(Record):
+    """What one arm's probabilities say beyond its scores, on the same real test slices."""
+
+    arm: Arm
+    roc: tuple[RocPoint, ...]  # in order of false alarms
+    calibration: tuple[CalibrationBin, ...]  # in order of probability, without empty bins
+    confidence: float  # mean probability of what a slice is called, in [0.5, 1]; both diagnoses weigh one half
+    # confidence less the share that is called right, in [-1, 1] (Guo et al. 2017): above 0 is over-confident
+    overconfidence: Estimate
+    confusion: Confusion
+
+
 class UtilityComparison(Record):
     """Did synthetic data help? The arms, the two differences that decide, and the verdict; `metrics/utility.json`."""
 
@@ -316,6 +370,8 @@ class UtilityComparison(Record):
     learning: tuple[LearningPoint, ...] = ()  # in order of share, all subjects last; () where no other was tried
     controls: tuple[Control, ...] = ()
     external: ExternalTest | None = None
+    # of the arms that decide, and of copy and paste; () in runs that did not note it
+    arm_details: tuple[ArmDetail, ...] = ()
 
 
 class MetricSet(Record):
@@ -703,7 +759,7 @@ class RunSummary(Record):
     data: DataFlow
     shortcuts: tuple[ShortcutScores, ...]
     arms: tuple[ArmScores, ...]
-    # the next five as in UtilityComparison
+    arm_details: tuple[ArmDetail, ...] = ()  # as in UtilityComparison, like the next five
     statistics: Statistics | None = None
     dose: tuple[DosePoint, ...] = ()
     learning: tuple[LearningPoint, ...] = ()

@@ -26,6 +26,7 @@ from data_contracts.results import (
 )
 from data_contracts.splits import WHOLE
 from pipeline.evidence.arms import learning_arms
+from pipeline.evidence.detail import arm_details
 from pipeline.evidence.inference import further_tests
 from pipeline.evidence.statistics import METRICS, Bootstrap, Setting, bootstrap, verdict
 from pipeline.evidence.utility import UtilityConfig
@@ -65,6 +66,7 @@ def compare(predictions: pd.DataFrame, *, config: UtilityConfig, rng: np.random.
         dose=_dose_points(whole, config=config, rng=rng),
         learning=_learning_points(predictions, config=config, rng=rng),
         controls=_controls(predictions, primary, config=config, rng=rng),
+        arm_details=arm_details(drawn, primary),
     )
 
 

@@ -5,7 +5,7 @@ Probabilities of different models never meet: orders, thresholds and bins are ta
 one fold averaged.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 THRESHOLD: Final = 0.5  # probability from which a slice is called tumour; never tuned
 BINS: Final = 10  # of the calibration error, equally wide
+# where an ROC curve is read: denser where it bends, and where a clinic would work
+ROC_RATES: Final = (0.01, 0.02, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40, 0.50, 0.60, 0.70, 0.80, 0.90)
+NEAR: Final = 1e-3  # rates of false alarms no farther apart are one
 CASE: Final = ("fold", "slice_id", "group", "diagnosis")
 METRICS: Final = (
     "balanced_accuracy",
@@ -171,6 +174,12 @@ def by_diagnosis(fold: Tested, credit: Floats) -> Floats:
     return np.stack(sides, axis=-1)
 
 
+def roc_rates(setting: Setting) -> tuple[float, ...]:
+    """Shares of false alarms at which an ROC curve is read; that of `sensitivity_at_specificity` is one of them."""
+    at = 1 - setting.at_specificity
+    return tuple(sorted({at, *(rate for rate in ROC_RATES if abs(rate - at) > NEAR)}))
+
+
 def right(fold: Tested, probability: Floats) -> Floats:
     """1 where a slice is called what it is (n, seeds); a probability of just THRESHOLD calls it tumour."""
     is_right: Floats = ((probability >= THRESHOLD) == fold.tumour[:, None]).astype(float)
@@ -181,6 +190,17 @@ def squared_error(fold: Tested, probability: Floats) -> Floats:
     """(n, seeds) in [0, 1] (Brier 1950)."""
     error: Floats = (probability - fold.tumour[:, None]) ** 2
     return error
+
+
+def confidence(_: Tested, probability: Floats) -> Floats:
+    """Probability of what a slice is called (n, seeds) in [0.5, 1]."""
+    sure: Floats = np.maximum(probability, 1 - probability)
+    return sure
+
+
+def overconfidence(fold: Tested, probability: Floats) -> Floats:
+    """How much surer a slice is called than it is right (n, seeds) in [-0.5, 1] (Guo et al. 2017)."""
+    return confidence(fold, probability) - right(fold, probability)
 
 
 def _additive(credit: Callable[[Tested, Floats], Floats]) -> Callable[..., tuple[Floats, Floats]]:
@@ -207,17 +227,16 @@ def _ordered(fold: Tested, probability: Floats, weights: Floats, _: Setting) -> 
     return np.stack(got, 1)[..., None], pairs[:, None]
 
 
-def _found_at_specificity(
-    fold: Tested, probability: Floats, weights: Floats, setting: Setting
-) -> tuple[Floats, Floats]:
-    """Tumour slices found when as many of the fold's own no-tumour slices are called tumour as the setting allows.
+def _found_at(rates: Sequence[float], fold: Tested, probability: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Tumour slices found when this share of the fold's own no-tumour slices is called tumour, for each of the rates.
 
-    The threshold is the model's own, found anew in each resample. The ROC curve is read at just that specificity, on
+    The threshold is the model's own, found anew in each resample. The ROC curve is read at just that rate, on
     straight lines between its corners, as if chance called the slices that lie on the threshold (Fawcett 2006): so
     ties need no rule, and few no-tumour slices do not force a stricter threshold than was asked for. A resample in
-    which a fold has no no-tumour slice says nothing of that fold.
+    which a fold has no no-tumour slice says nothing of that fold. rates: k shares in (0, 1); got (B, seeds, k).
     """
-    allowed = (1 - setting.at_specificity) * (weights @ fold.member[~fold.tumour].sum(0))
+    negative = weights @ fold.member[~fold.tumour].sum(0)
+    row = np.arange(len(weights))
     found = []
     for p in probability.T:
         levels = np.unique(p[~fold.tumour])[::-1]  # thresholds at which a no-tumour slice more is called tumour
@@ -225,14 +244,34 @@ def _found_at_specificity(
         from_level = fold.member[fold.tumour].T @ (p[fold.tumour, None] >= levels)
         above_level = fold.member[fold.tumour].T @ (p[fold.tumour, None] > levels)
         false = weights @ called  # (B, levels), rising
-        crossed = np.minimum((false <= allowed[:, None] * (1 + 1e-9)).sum(1), len(levels) - 1)
-        row = np.arange(len(weights))
-        before = np.where(crossed > 0, false[row, crossed - 1], 0.0)
-        share = np.clip(_divide(allowed - before, false[row, crossed] - before), 0, 1)
-        low, high = ((weights * of.T[crossed]).sum(1) for of in (above_level, from_level))
-        found.append(low + np.nan_to_num(share) * (high - low))
-    there = (weights @ fold.member[fold.tumour].sum(0)) * (allowed > 0)
-    return (np.stack(found, 1) * (allowed > 0)[:, None])[..., None], there[:, None]
+        of_model = []
+        for rate in rates:
+            allowed = rate * negative
+            crossed = np.minimum((false <= allowed[:, None] * (1 + 1e-9)).sum(1), len(levels) - 1)
+            before = np.where(crossed > 0, false[row, crossed - 1], 0.0)
+            share = np.clip(_divide(allowed - before, false[row, crossed] - before), 0, 1)
+            low, high = ((weights * of.T[crossed]).sum(1) for of in (above_level, from_level))
+            of_model.append(low + np.nan_to_num(share) * (high - low))
+        found.append(np.stack(of_model, 1))
+    there = (weights @ fold.member[fold.tumour].sum(0)) * (negative > 0)
+    got = np.stack(found, 1) * (negative > 0)[:, None, None]
+    return got, np.repeat(there[:, None], len(rates), axis=1)
+
+
+def _found_at_specificity(
+    fold: Tested, probability: Floats, weights: Floats, setting: Setting
+) -> tuple[Floats, Floats]:
+    return _found_at([1 - setting.at_specificity], fold, probability, weights)
+
+
+def _roc(fold: Tested, probability: Floats, weights: Floats, setting: Setting) -> tuple[Floats, Floats]:
+    return _found_at(roc_rates(setting), fold, probability, weights)
+
+
+def bins(probability: Floats) -> Places:
+    """The place of each probability's bin, 0 to BINS - 1; one of just 1 lies in the last."""
+    places: Places = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
+    return places
 
 
 def _calibration(fold: Tested, probability: Floats, weights: Floats, _: Setting) -> tuple[Floats, Floats]:
@@ -244,7 +283,7 @@ def _calibration(fold: Tested, probability: Floats, weights: Floats, _: Setting)
     positive, negative = ((weights @ fold.member[side].sum(0))[:, None] for side in (fold.tumour, ~fold.tumour))
     errors = []
     for p in probability.T:
-        inside = (np.minimum((p * BINS).astype(int), BINS - 1)[:, None] == np.arange(BINS)).astype(float)
+        inside = (bins(p)[:, None] == np.arange(BINS)).astype(float)
         excess = inside * (p - fold.tumour)[:, None]
         sides = [weights @ (fold.member[side].T @ excess[side]) for side in (fold.tumour, ~fold.tumour)]
         errors.append(np.abs(np.nan_to_num(_divide(sides[0], positive) + _divide(sides[1], negative)) / 2).sum(1))
@@ -268,6 +307,9 @@ SUMS: Final[Mapping[str, Callable[[Tested, Floats, Floats, Setting], tuple[Float
     "ordered": _ordered,
     "found_at_specificity": _found_at_specificity,
     "calibration": _calibration,
+    "roc": _roc,
+    "confidence": _additive(confidence),
+    "overconfidence": _additive(overconfidence),
 }
 KIND: Final[Mapping[str, str]] = {
     "auc": "ordered",

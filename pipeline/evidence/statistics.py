@@ -8,6 +8,7 @@ were trained. With one seed it speaks of these models, with one fold of the gene
 this choice: docs/evidence.md.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -220,14 +221,25 @@ class Bootstrap:
         return self._kept[arm, kind]
 
     def spread(self, arm: str, metric: str) -> Spread:
-        """One of METRICS of one arm. What a resample cannot say (it lost all that was to get) stays as it was."""
-        point, resampled, left_out, lost = self._sums(arm, KIND.get(metric, "right"))
+        """One of METRICS of one arm."""
+
+        def read(rates: Floats, share: Floats) -> Floats:
+            return measure(metric, rates, share=share, setting=self.setting)
+
+        return self.spread_of(arm, KIND.get(metric, "right"), read)
+
+    def spread_of(self, arm: str, kind: str, read: Callable[[Floats, Floats], Floats]) -> Spread:
+        """A figure of one arm. What a resample cannot say (it lost all that was to get) stays as it was.
+
+        kind: a key of `measures.SUMS`. read: from quotients (..., k) of that kind and the share (...) of test slices
+        that show a tumour to the figure (...).
+        """
+        point, resampled, left_out, lost = self._sums(arm, kind)
         whole = np.ones((1, len(self.study.groups)))
         shares = [tumour_share(self.study, weights) for weights in (whole, self.weights, leave_out(self.study))]
 
         def figure(rates: Floats, share: Floats) -> Floats:
-            by_row = share.reshape(-1, *[1] * (rates.ndim - 2))
-            return measure(metric, rates, share=by_row, setting=self.setting)
+            return read(rates, share.reshape(-1, *[1] * (rates.ndim - 2)))
 
         estimate = float(figure(point.quotient(), shares[0])[0])
         return Spread(
@@ -290,10 +302,13 @@ class Bootstrap:
         gain needs two, against the reference and against the duplicates, and is so found less often.
         """
         spread = self.spread(arm, metric).minus(self.spread(reference, metric))
-        sure, point = self.uncertainty(spread), spread.point
-        half = sure.quantile((1 + LEVEL) / 2)
-        estimate = Estimate(estimate=point, low=max(-1.0, point - half), high=min(1.0, point + half))
-        return estimate, half + sure.quantile(POWER)
+        sure = self.uncertainty(spread)
+        return self.signed_interval(spread), sure.quantile((1 + LEVEL) / 2) + sure.quantile(POWER)
+
+    def signed_interval(self, spread: Spread) -> Estimate:
+        """A figure in [-1, 1] with its 95 % interval: t of one standard error, symmetric, cut off at the ends."""
+        point, half = spread.point, self.uncertainty(spread).quantile((1 + LEVEL) / 2)
+        return Estimate(estimate=point, low=max(-1.0, point - half), high=min(1.0, point + half))
 
     def p(self, arm: str, reference: str, metric: str) -> float:
         """Two-sided p of no difference, from the interval of `difference` inverted."""
