@@ -66,10 +66,16 @@
     document.getElementById("reader-study").scrollIntoView({ behavior: "instant" });
   }
 
-  function start() {
+  function offer() {
     const answered = state ? state.answers.length : 0;
+    const said = answered < told.names.length ? told.texts.answered : told.texts.finished;
     part("resume").hidden = !state;
-    part("resume").querySelector("p").textContent = filled(told.texts.answered, answered);
+    part("resume").querySelector("p").textContent = filled(said, answered);
+    part("begin").textContent = state ? told.texts.other : told.texts.begin;
+  }
+
+  function start() {
+    offer();
     open("start");
   }
 
@@ -99,7 +105,7 @@
 
   /* Whole pixels of the screen for each of the slice, as many as there is room for. */
   function fit() {
-    const room = Math.min(box.clientWidth, 640, Math.max(256, window.innerHeight * 0.6));
+    const room = Math.min(box.clientWidth, 640, Math.max(256, window.innerHeight * 0.65));
     canvas.style.width = told.size * Math.max(1, Math.floor(room / told.size)) + "px";
   }
 
@@ -172,7 +178,6 @@
 
   part("off").hidden = true;
   box.hidden = false;
-  part("resume").hidden = !state;
-  if (state) part("resume").querySelector("p").textContent = filled(told.texts.answered, state.answers.length);
+  offer();
   keep();
 })();

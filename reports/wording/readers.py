@@ -18,9 +18,9 @@ def invitation(shown: ReaderSlices) -> str:
     n = len(shown.names)
     minutes = plural("{n} minute", "{n} minutes", ceil(n / SLICES_A_MINUTE))
     return _(
-        "{slices} of this run are shown one at a time, in random order: half of them real, of patients held out from "
-        "all training, half synthetic. Say of each whether it is real or synthetic, whether it shows a tumour, and "
-        "how sure you are. It takes about {minutes}. Nothing is sent anywhere: at the end you save a small file."
+        "{slices} of this run are shown one at a time, in random order: half of them real and held out from all "
+        "training, half synthetic. Say of each whether it is real or synthetic, whether it shows a tumour, and how "
+        "sure you are. It takes about {minutes}. Nothing is sent anywhere: at the end you save a small file."
     ).format(slices=slices(n), minutes=minutes)
 
 
@@ -43,6 +43,9 @@ def page_texts() -> dict[str, str]:
         "progress": _("Slice {i} of {n}"),
         "picture": _("Slice {i} of {n}, enlarged"),
         "answered": _("{i} of {n} slices are answered. You can go on where you stopped."),
+        "finished": _("All {n} slices are answered. What is left is to save your answers."),
+        "begin": _("Begin"),
+        "other": _("Begin anew, as another reader"),
         "forget": _("Begin anew? The {i} answers that are kept in this browser are then lost."),
         "unsaved": _("Begin anew? The answers are lost unless you have saved their file."),
     }
@@ -90,9 +93,7 @@ def missed_reading(study: ReaderStudy) -> str:
     if readers_level(study) != "good":
         return ""
     if study.detectable_accuracy is None:
-        return _(
-            "With so few answers no accuracy at all could have been shown: how real they look stays unknown."
-        )
+        return _("With so few answers no accuracy at all could have been shown: how real they look stays unknown.")
     return _(
         "With {slices} a true accuracy below {accuracy} would have been missed in more than one study of five. "
         "Readers with more experience, or who see whole scans, may tell more."
