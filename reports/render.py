@@ -6,6 +6,7 @@ bytes on any day.
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from reports.language import _
 OfFold = TypeVar("OfFold", Picture, FidelityScores, MemorisationScores, TrainingRecord, DiscriminatorScores)
 
 KINDS: Final = {b"\x89PNG\r\n\x1a\n": "image/png", b"GIF89a": "image/gif", b"GIF87a": "image/gif"}  # by signature
+TURNING: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # Unicode's controls of direction
 # bytes on the whole page; base64 makes 4/3 of them, so that the page stays under 4.5 MB
 PICTURE_BUDGET: Final = 2_000_000  # of what stands still
 FILM_BUDGET: Final = 1_000_000  # apart, so that a film never takes the place of evidence
@@ -44,6 +46,16 @@ def script_names(summary: RunSummary) -> list[str]:
     return [name for name, use in wanted.items() if use]
 
 
+def visible(value: object) -> object:
+    """What a template writes, with marks that turn the direction of text written out: `[U+202E]`.
+
+    Left as they are, they would turn about the page's own words that follow a name from outside.
+    """
+    if not isinstance(value, str) or not TURNING.search(value):
+        return value
+    return type(value)(TURNING.sub(lambda mark: f"[U+{ord(mark[0]):04X}]", value))
+
+
 def environment() -> Environment:
     """The templates of this folder: everything is escaped, and a name that is not there is an error."""
     made = Environment(
@@ -52,6 +64,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=visible,
     )
     made.globals.update(_=language.in_markup, plural=language.plural_in_markup)
     return made
