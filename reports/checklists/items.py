@@ -83,8 +83,10 @@ class Checklist:
         counts = {level: sum(item.level == level for item in self.items) for level in JUDGED}
         if self.rules:
             told = _("{met} of {n} met, {partly} met in part, {not_met} not met, {unknown} not known")
-        else:
+        elif counts["not_met"]:
             told = _("{met} of {n} answered, {partly} in part, {not_met} not done, {unknown} not known")
+        else:
+            told = _("{met} of {n} answered, {partly} in part, {unknown} not known")
         return told.format(n=len(self.items), **counts)
 
     def level_name(self, level: Level) -> str:

@@ -14,12 +14,12 @@ from reports.checklists.sets import not_screened, screened
 from reports.language import _, grouped
 from reports.lights import REACH_CAUTION, REACH_GOOD, copies_light, diversity_light, reach
 from reports.numbers import decimal, percent, significant, slices
-from reports.wording.copies import anatomy_reading
 from reports.wording.diversity import PAINTED_VARIETY, primary_fidelity
 from reports.wording.names import is_painted, slices_of
 from reports.wording.transfer import transfer_count
 
 BROKEN_TOLERATED: Final = 0.10  # share of what was made that may be broken, and is refused in any case
+FEWEST: Final = 50  # slices a set, from which likeness may count as met
 _OF_LIGHT: Final[dict[str, Level]] = {"good": "met", "caution": "partly", "problem": "not_met", "unknown": "unknown"}
 
 
@@ -53,9 +53,10 @@ def congruence(summary: RunSummary) -> Answer:
     weakest = min(found, key=lambda scores: scores.synthetic.precision / scores.held_out_real.precision)
     ratio = weakest.synthetic.precision / weakest.held_out_real.precision
     level: Level = "met" if ratio >= REACH_GOOD else "partly" if ratio >= REACH_CAUTION else "not_met"
-    if carried and level == "met":
+    few = _("So few slices prove little.") if weakest.n < FEWEST else ""
+    if (carried or few) and level == "met":
         level = "partly"
-    return Answer(" ".join(text for text in (_likeness(weakest), carried) if text), level, "diversity")
+    return Answer(" ".join(text for text in (_likeness(weakest), few, carried) if text), level, "diversity")
 
 
 def _unlike(unmeasured: str, carried: str) -> Answer:
@@ -118,13 +119,13 @@ def completeness(summary: RunSummary) -> Answer:
 
 
 def compliance(summary: RunSummary) -> Answer:
-    """By the light of copies, not met where patients' anatomy is in it; at best in part, for no run knows the law."""
+    """By the light of copies, which anatomy of patients takes the good from; in part at best: no run knows the law."""
     found = screened(summary)
     light = copies_light(found)
     if light.level == "unknown":
         return unknown(_("Copies of patients were not looked for."), anchor="copies")
     law = _("Consent, licence, ethics and data protection law, the run cannot judge.")
-    answer = not_met if light.level == "problem" or anatomy_reading(found) else partly
+    answer = partly if light.level == "good" else not_met
     return answer("copies", light.why, law)
 
 
@@ -179,9 +180,13 @@ def rules() -> tuple[str, ...]:
     return (
         _(
             "Congruence takes the share of slices that look like a training slice over that of held-out real ones, in "
-            "the weakest diagnosis and fold: met from {good}, in part from {caution}. Where the set carries shortcuts "
-            "it is at best met in part, and not met where that is all that is known."
-        ).format(good=good, caution=caution),
+            "the weakest diagnosis and fold: met from {good}, in part from {caution}. With fewer than {fewest} slices "
+            "it is at best met in part."
+        ).format(good=good, caution=caution, fewest=FEWEST),
+        _(
+            "Where the set carries shortcuts, congruence is at best met in part, and not met where that is all that is "
+            "known."
+        ),
         _("Coverage follows the light of diversity: good is met, caution in part, problem not met."),
         _(
             "Constraint is not met where more than {share} of one diagnosis and fold were broken. It is never met "
@@ -192,8 +197,8 @@ def rules() -> tuple[str, ...]:
             "pixel size, plane and sequence are not in the files."
         ),
         _(
-            "Compliance is not met where the light of copies is a problem or the set holds the anatomy of patients. It "
-            "is never met wholly, for no run can judge law and consent."
+            "Compliance is met in part where the light of copies is good, and else not met. It is never met wholly, "
+            "for no run can judge law and consent."
         ),
         _(
             "Comprehension is met where configuration, software, digests and the course of each training are recorded, "

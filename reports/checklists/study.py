@@ -4,7 +4,7 @@ from typing import Final
 
 from data_contracts.results import PRIMARY_ARM, REFERENCE_ARM, ArmScores, RunSummary
 from reports.checklists.items import Answer, met, not_met, partly, unknown
-from reports.checklists.settings import number, setting, text
+from reports.checklists.settings import number, setting, switch, text
 from reports.language import _, grouped, later, plural
 from reports.limits import limits
 from reports.numbers import decimal, images, percent, percent_interval, points_interval, slices, units
@@ -187,7 +187,10 @@ def balance(summary: RunSummary) -> Answer:
 
 def _calibrated(summary: RunSummary) -> str:
     """Whether probabilities were calibrated, and on whom."""
-    if any(arm.brier is not None for arm in summary.arms):
+    calibrated = switch(summary, "utility", "calibrate")
+    if calibrated is None:
+        return _("Whether probabilities were calibrated was not recorded.")
+    if calibrated:
         return _("Probabilities were calibrated on a part of the training slices kept aside for it.")
     return _("Probabilities were not calibrated.")
 
