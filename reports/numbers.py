@@ -122,6 +122,11 @@ def images(n: int) -> str:
     return plural("{n} image", "{n} images", n)
 
 
+def folds(n: int) -> str:
+    """`1 fold`, `5 folds`."""
+    return plural("{n} fold", "{n} folds", n)
+
+
 def digits_apart(value: float, limit: float, fewest: int = 0) -> int:
     """As few decimals, from `fewest` on, as tell a value from its limit, three more at most; `fewest` if none does."""
     tried = range(fewest, fewest + 4)

@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from data_contracts.results import DataFlow, LesionSource, ShortcutScores
-from reports.numbers import NBSP, count, percent, slices, units
+from reports.language import _, later, plural
+from reports.numbers import percent, slices, units, whole
 from reports.wording.names import LABEL_RULE_NAMES
+from reports.wording.rules import rule_name
+
+__all__ = ["rule_name"]  # beside the functions, for the templates
 
 LESION_SOURCES: Final = {
-    "given": "masks given with the scans",
-    "drawn": "outlines drawn by hand",
-    "found": "a search that was shown no mask, in the training part alone",
+    "given": later("masks given with the scans"),
+    "drawn": later("outlines drawn by hand"),
+    "found": later("a search that was shown no mask, in the training part alone"),
 }
-UNCHECKED: Final = (
+UNCHECKED: Final = later(
     "Nobody checked these outlines, so some may lie beside the lesion; how well the search did where masks are known "
     "stands in docs/painting.md."
 )
@@ -20,9 +24,10 @@ UNCHECKED: Final = (
 
 def data_sentence(data: DataFlow) -> str:
     """What came in and what was used."""
-    return (
-        f"{count(data.files_found, 'file', 'files')} found; {slices(data.slices_used)} of "
-        f"{units(data.subjects, known=data.subjects_known)} used."
+    return _("{files} found; {slices} of {units} used.").format(
+        files=plural("{n} file", "{n} files", data.files_found),
+        slices=slices(data.slices_used),
+        units=units(data.subjects, known=data.subjects_known),
     )
 
 
@@ -30,10 +35,12 @@ def kept_out_sentence(data: DataFlow) -> str:
     """How much did not enter the study, quarantined and left out apart."""
     total = {o: sum(rule.count for rule in data.out if rule.outcome == o) for o in ("quarantined", "left_out")}
     if not any(total.values()):
-        return "Nothing was kept out."
-    return (
-        f"Kept out: {count(total['quarantined'], 'file or slice', 'files or slices')} quarantined as unusable, "
-        f"{total['left_out']:,} sound but outside what the study asks for."
+        return _("Nothing was kept out.")
+    return _(
+        "Kept out: {quarantined} quarantined as unusable, {left_out} sound but outside what the study asks for."
+    ).format(
+        quarantined=plural("{n} file or slice", "{n} files or slices", total["quarantined"]),
+        left_out=whole(total["left_out"]),
     )
 
 
@@ -41,11 +48,13 @@ def duplicates_found(data: DataFlow) -> str:
     """How many duplicates there were, and what was done about them."""
     exact, near = data.exact_duplicates, data.near_duplicate_pairs
     if exact == near == 0:
-        return "No duplicate slices were found."
-    return (
-        f"{count(exact, 'exact duplicate', 'exact duplicates')} and "
-        f"{count(near, 'pair of near-duplicates', 'pairs of near-duplicates')} were found; duplicates were always kept "
-        "on the same side of the split, so that no slice is tested on that was learned from."
+        return _("No duplicate slices were found.")
+    return _(
+        "{exact} and {near} were found; duplicates were always kept on the same side of the split, so that no slice is "
+        "tested on that was learned from."
+    ).format(
+        exact=plural("{n} exact duplicate", "{n} exact duplicates", exact),
+        near=plural("{n} pair of near-duplicates", "{n} pairs of near-duplicates", near),
     )
 
 
@@ -53,45 +62,59 @@ def review_sentence(data: DataFlow) -> str:
     """How much is used although a person should look at it."""
     total = sum(rule.count for rule in data.review)
     if not total:
-        return "No slice is used that its quality control wants a person to look at."
-    return (
-        f"{count(total, 'scan or slice is', 'scans or slices are')} used although quality control wants a person to "
-        "look at them; review.csv in the run folder lists each."
+        return _("No slice is used that its quality control wants a person to look at.")
+    return plural(
+        "{n} scan or slice is used although quality control wants a person to look at them; review.csv in the run "
+        "folder lists each.",
+        "{n} scans or slices are used although quality control wants a person to look at them; review.csv in the run "
+        "folder lists each.",
+        total,
     )
 
 
 def label_sentence(data: DataFlow) -> str:
     """Where the diagnoses came from."""
-    return f"Diagnosis from {' and from '.join(LABEL_RULE_NAMES.get(rule, rule) for rule in data.label_rules)}."
+    places = _(" and from ").join(
+        _(LABEL_RULE_NAMES[rule]) if rule in LABEL_RULE_NAMES else rule for rule in data.label_rules
+    )
+    return _("Diagnosis from {places}.").format(places=places)
 
 
 def shortcut_reading(scores: ShortcutScores) -> str:
     """Whether the diagnosis can be told without looking at the brain, with what it means where it can."""
-    found = (
-        f"{percent(scores.balanced_accuracy.estimate, 0)} balanced accuracy on {slices(scores.n_slices)} held out, "
-        f"95{NBSP}% interval {percent(scores.balanced_accuracy.low, 0)} to "
-        f"{percent(scores.balanced_accuracy.high, 0)}; shuffled diagnoses reach {percent(scores.chance_high, 0)}, "
-        f"guessing 50{NBSP}%"
+    found = _(
+        "{accuracy} balanced accuracy on {slices} held out, {confidence} interval {low} to {high}; shuffled diagnoses "
+        "reach {shuffled}, guessing {guessing}"
+    ).format(
+        accuracy=percent(scores.balanced_accuracy.estimate, 0),
+        slices=slices(scores.n_slices),
+        confidence=percent(0.95, 0),
+        low=percent(scores.balanced_accuracy.low, 0),
+        high=percent(scores.balanced_accuracy.high, 0),
+        shuffled=percent(scores.chance_high, 0),
+        guessing=percent(0.5, 0),
     )
     if scores.what == "file_facts":
         meaning = (
-            "The two diagnoses came by different roads: whatever looks at the raw files can tell them apart without "
-            "the brain, so normalisation must hide it."
+            _(
+                "The two diagnoses came by different roads: whatever looks at the raw files can tell them apart "
+                "without the brain, so normalisation must hide it."
+            )
             if scores.suspected
-            else "No shortcut was found in the files; one weaker than what shuffled diagnoses reach would not show."
+            else _("No shortcut was found in the files; one weaker than what shuffled diagnoses reach would not show.")
         )
-        return f"From size, format and header alone: {found}. {meaning}"
-    meaning = (
-        "Even the normalised images give the diagnosis away at their edge: every accuracy on this page may be too high."
-        if scores.suspected
-        else "No shortcut was found at the edge; one weaker than what shuffled diagnoses reach would not show."
-    )
-    return f"From corners and border of the normalised images alone: {found}. {meaning}"
-
-
-def rule_name(rule: str) -> str:
-    """A quarantine rule as words: `not_a_head` is `not a head`."""
-    return rule.replace("_", " ")
+        said = _("From size, format and header alone: {found}. {meaning}")
+    else:
+        meaning = (
+            _(
+                "Even the normalised images give the diagnosis away at their edge: every accuracy on this page may be "
+                "too high."
+            )
+            if scores.suspected
+            else _("No shortcut was found at the edge; one weaker than what shuffled diagnoses reach would not show.")
+        )
+        said = _("From corners and border of the normalised images alone: {found}. {meaning}")
+    return said.format(found=found, meaning=meaning)
 
 
 def lesions_reading(lesions: Sequence[LesionSource]) -> str:
@@ -104,12 +127,21 @@ def lesions_reading(lesions: Sequence[LesionSource]) -> str:
 
 def _lesions_of(source: str, of: Sequence[LesionSource]) -> str:
     usable, tumour = (sum(counts) / len(of) for counts in ([o.n_usable for o in of], [o.n_tumour for o in of]))
-    mean = f" (mean over {len(of)} folds)" if len(of) > 1 else ""
-    said = (
-        f"Where lesions lie was known from {LESION_SOURCES[source]}: usable in {_whole(usable)} of {_whole(tumour)} "
-        f"tumour slices of the training part{mean}."
+    message = (
+        _(
+            "Where lesions lie was known from {source}: usable in {usable} of {tumour} tumour slices of the training "
+            "part (mean over {folds} folds)."
+        )
+        if len(of) > 1
+        else _(
+            "Where lesions lie was known from {source}: usable in {usable} of {tumour} tumour slices of the training "
+            "part."
+        )
     )
-    return f"{said}{_clean(of)} {UNCHECKED}" if source == "found" else said
+    said = message.format(
+        source=_(LESION_SOURCES[source]), usable=whole(usable), tumour=whole(tumour), folds=whole(len(of))
+    )
+    return f"{said}{_clean(of)} {_(UNCHECKED)}" if source == "found" else said
 
 
 def _clean(of: Sequence[LesionSource]) -> str:
@@ -118,11 +150,7 @@ def _clean(of: Sequence[LesionSource]) -> str:
     if not noted:
         return ""
     clean, usable = (sum(counts) / len(noted) for counts in zip(*noted, strict=True))
-    return (
-        f" In {_whole(clean)} of these {_whole(usable)} the classifier sees no tumour any more once the find is "
-        "painted over: only they are made into slices without a tumour."
-    )
-
-
-def _whole(n: float) -> str:
-    return f"{n:,.0f}"
+    return " " + _(
+        "In {clean} of these {usable} the classifier sees no tumour any more once the find is painted over: only they "
+        "are made into slices without a tumour."
+    ).format(clean=whole(clean), usable=whole(usable))

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from typing import Final
 
-from data_contracts.results import PRIMARY_EXTRACTOR, CollapseReason, FidelityScores, MetricSet, SetScores
-from reports.numbers import NBSP, count, decimal, digits_apart, percent, significant
-from reports.wording.names import slices_of
+from data_contracts.results import PRIMARY_EXTRACTOR, CollapseReason, FidelityScores, SetScores
+from reports.language import _, later, plural
+from reports.numbers import decimal, digits_apart, percent, sample_size, significant, whole
+from reports.wording.names import kind
 
 SMALLEST_FRECHET: Final = 2000  # slices; below it the bias of the distance is of the size of the distance
-PAINTED_VARIETY: Final = (
+PAINTED_VARIETY: Final = later(
     "Whole heads are compared, and those of painted slices are their sources’ own; whether the painted regions vary is "
     "not told by that."
 )
-PAINTED_FIGURES: Final = (
+PAINTED_FIGURES: Final = later(
     "So what the figures below say of variety is of the list of sources, how varied its heads are and how often one "
     "comes again, and speaks neither for nor against the painters."
 )
@@ -28,64 +29,74 @@ def primary_fidelity(fidelity: Sequence[FidelityScores]) -> tuple[FidelityScores
 def diversity_reading(scores: FidelityScores) -> str:
     """Coverage, recall and spread of one diagnosis in words, beside held-out real slices."""
     synthetic, real = scores.synthetic, scores.held_out_real
-    name = slices_of(scores.diagnosis)
-    return (
-        f"Synthetic {name} cover {percent(synthetic.coverage, 0)} of the real training slices; held-out real slices "
-        f"cover {percent(real.coverage, 0)}. {percent(synthetic.recall, 0)} of the real training slices lie "
-        f"within reach of the synthetic ones (held-out real: {percent(real.recall, 0)}). {_precision(synthetic, real)} "
-        f"{_spread(synthetic, real)} n = {scores.n:,} slices of each, {count(scores.k, 'neighbour', 'neighbours')}."
+    return _(
+        "Synthetic {kind} slices cover {coverage} of the real training slices; held-out real slices cover "
+        "{real_coverage}. {recall} of the real training slices lie within reach of the synthetic ones (held-out real: "
+        "{real_recall}). {precision} of the synthetic slices look like a training slice (held-out real: "
+        "{real_precision}). They lie {spread} times as far apart as the training slices do (held-out real: "
+        "{real_spread}). n = {n} slices of each, {neighbours}."
+    ).format(
+        kind=kind(scores.diagnosis),
+        coverage=percent(synthetic.coverage, 0),
+        real_coverage=percent(real.coverage, 0),
+        recall=percent(synthetic.recall, 0),
+        real_recall=percent(real.recall, 0),
+        precision=percent(synthetic.precision, 0),
+        real_precision=percent(real.precision, 0),
+        spread=decimal(synthetic.spread, 2),
+        real_spread=decimal(real.spread, 2),
+        n=whole(scores.n),
+        neighbours=plural("{n} neighbour", "{n} neighbours", scores.k),
     )
 
 
-def _precision(synthetic: MetricSet, real: MetricSet) -> str:
-    return (
-        f"{percent(synthetic.precision, 0)} of the synthetic slices look like a training slice "
-        f"(held-out real: {percent(real.precision, 0)})."
-    )
-
-
-def _spread(synthetic: MetricSet, real: MetricSet) -> str:
-    return (
-        f"They lie {decimal(synthetic.spread, 2)} times as far apart as the training slices do "
-        f"(held-out real: {real.spread:.2f})."
-    )
-
-
-_SCALES: Final[dict[str, tuple[float, str, int]]] = {  # factor, unit, fewest decimals
-    "coverage": (100, f"{NBSP}%", 0),
-    "recall": (100, f"{NBSP}%", 0),
-    "duplicate_share": (100, f"{NBSP}%", 1),
-    "vendi": (1, "", 0),
-    "spread": (1, "", 2),
-    "dissimilarity": (1, "", 2),
+_FEWEST_DECIMALS: Final = {
+    "coverage": 0,
+    "recall": 0,
+    "duplicate_share": 1,
+    "vendi": 0,
+    "spread": 2,
+    "dissimilarity": 2,
 }
+_SHARES: Final = ("coverage", "recall", "duplicate_share")
 
 
 def reason_values(reason: CollapseReason) -> tuple[str, str, str]:
     """Value, limit and what real subsets reach, with as many decimals as tell the value from its limit."""
-    factor, unit, fewest = _SCALES[reason.measure]
-    digits = digits_apart(factor * reason.value, factor * reason.limit, fewest)
-    value, limit, real = (decimal(factor * x, digits) + unit for x in (reason.value, reason.limit, reason.real))
-    return value, limit, real
+    is_share = reason.measure in _SHARES
+    factor = 100 if is_share else 1
+    digits = digits_apart(factor * reason.value, factor * reason.limit, _FEWEST_DECIMALS[reason.measure])
+    written = percent if is_share else decimal
+    return written(reason.value, digits), written(reason.limit, digits), written(reason.real, digits)
+
+
+def is_above(reason: CollapseReason) -> bool:
+    """Whether a measure speaks of a collapse above its limit, and not below it."""
+    return reason.measure == "duplicate_share"
 
 
 def collapsed_side(reason: CollapseReason) -> str:
     """On which side of its limit a measure speaks of a collapse."""
-    return "above" if reason.measure == "duplicate_share" else "below"
+    return _("above") if is_above(reason) else _("below")
 
 
 def collapse_phrase(reason: CollapseReason, n: int) -> str:
     """One measure of diversity of n slices, with its limit and what real subsets of as many reach."""
     value, limit, real = reason_values(reason)
-    said = {
-        "coverage": f"coverage {value}",
-        "recall": f"recall {value}",
-        "vendi": f"as varied as {value} different slices of {n:,}",
-        "spread": f"{value} times as far apart as training slices",
-        "duplicate_share": f"{value} all but repeat another",
-        "dissimilarity": f"dissimilarity of two slices {value}",
-    }[reason.measure]
-    return f"{said} (collapse: {collapsed_side(reason)} {limit}; real slices: {real})"
+    measured = {
+        "coverage": _("coverage {value}"),
+        "recall": _("recall {value}"),
+        "vendi": _("as varied as {value} different slices of {n}"),
+        "spread": _("{value} times as far apart as training slices"),
+        "duplicate_share": _("{value} all but repeat another"),
+        "dissimilarity": _("dissimilarity of two slices {value}"),
+    }[reason.measure].format(value=value, n=whole(n))
+    said = (
+        _("{measured} (collapse: above {limit}; real slices: {real})")
+        if is_above(reason)
+        else _("{measured} (collapse: below {limit}; real slices: {real})")
+    )
+    return said.format(measured=measured, limit=limit, real=real)
 
 
 def beyond_limits(scores: FidelityScores) -> str:
@@ -95,23 +106,24 @@ def beyond_limits(scores: FidelityScores) -> str:
 
 def collapse_reading(scores: FidelityScores) -> str:
     """Whether the generator lost modes, and by which measures."""
-    name, beyond = slices_of(scores.diagnosis), beyond_limits(scores)
+    beyond = beyond_limits(scores)
     if scores.collapse.mode_collapse:
-        why = beyond or "its measures together, none of them beyond its limit alone"
-        return f"Mode collapse, the generator of {name} repeats itself: {why}."
-    if beyond:
-        return f"No mode collapse of {name} was found, but less variety than in real ones: {beyond}."
-    return f"No mode collapse of {name} was found."
+        said = _("Mode collapse, the generator of {kind} slices repeats itself: {measures}.")
+    elif beyond:
+        said = _("No mode collapse of {kind} slices was found, but less variety than in real ones: {measures}.")
+    else:
+        said = _("No mode collapse of {kind} slices was found.")
+    measures = beyond or _("its measures together, none of them beyond its limit alone")
+    return said.format(kind=kind(scores.diagnosis), measures=measures)
 
 
 def collapse_basis(scores: FidelityScores) -> str:
     """Where the limits of the verdict come from, and what it cannot see."""
     verdict = scores.collapse
-    said = (
-        f"Limits from {count(verdict.n_draws, 'draw', 'draws')} of {verdict.n:,} real slices, whole ones and ones with "
-        "modes taken away."
+    said = _("Limits from {draws} of {n} real slices, whole ones and ones with modes taken away.").format(
+        draws=plural("{n} draw", "{n} draws", verdict.n_draws), n=whole(verdict.n)
     )
-    return said if verdict.mode_collapse else f"{said} A loss too small for them would not show."
+    return said if verdict.mode_collapse else f"{said} {_('A loss too small for them would not show.')}"
 
 
 def variety_reading(scores: FidelityScores) -> str:
@@ -119,39 +131,50 @@ def variety_reading(scores: FidelityScores) -> str:
     synthetic, n = scores.synthetic, scores.n
     beside = _beside([(name, decimal(s.vendi, 1)) for name, s in references(scores)])
     if synthetic.support is None:
-        known = (
+        known = _(
             "No two of them are all but alike, so how many different ones the generator may know cannot be told from "
-            f"{n:,}."
-        )
+            "{n}."
+        ).format(n=whole(n))
     else:
-        known = (
-            f"{percent(synthetic.duplicate_share)} of them all but repeat another (held-out real: "
-            f"{percent(scores.held_out_real.duplicate_share)}): the generator may know about "
-            f"{round(synthetic.support):,} different slices (birthday estimate)."
+        known = _(
+            "{share} of them all but repeat another (held-out real: {real}): the generator may know about {support} "
+            "different slices (birthday estimate)."
+        ).format(
+            share=percent(synthetic.duplicate_share),
+            real=percent(scores.held_out_real.duplicate_share),
+            support=whole(round(synthetic.support)),
         )
-    return (
-        f"Synthetic {slices_of(scores.diagnosis)} are as varied as {decimal(synthetic.vendi, 1)} different slices of "
-        f"{n:,} ({beside}). {known}"
+    return _("Synthetic {kind} slices are as varied as {vendi} different slices of {n} ({beside}). {known}").format(
+        kind=kind(scores.diagnosis), vendi=decimal(synthetic.vendi, 1), n=whole(n), beside=beside, known=known
     )
 
 
 def frechet_reading(scores: FidelityScores) -> str:
     """The Frechet distance with its n and what it may be compared with."""
-    beside = _beside([(name, significant(s.frechet)) for name, s in references(scores)])
-    few = (
-        "too few for a Frechet distance that can be compared elsewhere"
+    said = (
+        _(
+            "Frechet distance {distance} at {n} ({beside}): too few for a Frechet distance that can be compared "
+            "elsewhere."
+        )
         if scores.n < SMALLEST_FRECHET
-        else "compare it only with one of as many slices in the same features"
+        else _(
+            "Frechet distance {distance} at {n} ({beside}): compare it only with one of as many slices in the same "
+            "features."
+        )
     )
-    return f"Frechet distance {significant(scores.synthetic.frechet)} at n{NBSP}={NBSP}{scores.n:,} ({beside}): {few}."
+    return said.format(
+        distance=significant(scores.synthetic.frechet),
+        n=sample_size(scores.n),
+        beside=_beside([(name, significant(s.frechet)) for name, s in references(scores)]),
+    )
 
 
 def references(scores: FidelityScores) -> tuple[tuple[str, SetScores], ...]:
     """What the synthetic set stands beside, all of as many slices, from the best to hope for to the worst."""
     return (
-        ("held-out real", scores.held_out_real),
-        ("a few repeated", scores.collapsed),
-        ("noise", scores.noise),
+        (_("held-out real"), scores.held_out_real),
+        (_("a few repeated"), scores.collapsed),
+        (_("noise"), scores.noise),
     )
 
 

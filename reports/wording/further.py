@@ -10,20 +10,22 @@ from data_contracts.results import (
     Estimate,
     ExternalTest,
     LearningPoint,
+    Secondary,
     SecondaryMetric,
     Statistics,
     Verdict,
 )
+from reports.language import _, plural
 from reports.numbers import (
-    count,
     decimal,
+    in_symbols,
     percent,
     points_interval,
     probability,
     signed_interval,
     slices,
     units,
-    was,
+    whole,
 )
 
 LOWER_IS_BETTER: Final[frozenset[SecondaryMetric]] = frozenset({"brier"})
@@ -33,12 +35,14 @@ SIGNIFICANT: Final = 0.05
 def metric_name(metric: SecondaryMetric, statistics: Statistics) -> str:
     """A secondary measure as the page calls it, with the specificity that it is taken at."""
     return {
-        "accuracy": "accuracy",
-        "auc": "AUC",
-        "sensitivity": "sensitivity",
-        "specificity": "specificity",
-        "sensitivity_at_specificity": f"sensitivity at {percent(statistics.at_specificity, 0)} specificity",
-        "brier": "Brier score (lower is better)",
+        "accuracy": _("accuracy"),
+        "auc": _("AUC"),
+        "sensitivity": _("sensitivity"),
+        "specificity": _("specificity"),
+        "sensitivity_at_specificity": _("sensitivity at {share} specificity").format(
+            share=percent(statistics.at_specificity, 0)
+        ),
+        "brier": _("Brier score (lower is better)"),
     }[metric]
 
 
@@ -49,19 +53,24 @@ def secondary_difference(metric: SecondaryMetric, difference: Estimate) -> str:
 
 def statistics_reading(statistics: Statistics, difference: Difference) -> str:
     """The primary difference asked in other ways, whether they agree with its interval, and that none decides."""
-    p_values = [("sign flips of whole groups", statistics.sign_flip_p)]
+    p_values = [(_("sign flips of whole groups {p}"), statistics.sign_flip_p)]
     if statistics.nadeau_bengio_p is not None:
-        p_values.append(("a corrected t-test over folds and runs", statistics.nadeau_bengio_p))
-    asked = ", ".join(f"{name} {probability(p)}" for name, p in p_values)
+        p_values.append((_("a corrected t-test over folds and runs {p}"), statistics.nadeau_bengio_p))
+    asked = ", ".join(name.format(p=probability(p)) for name, p in p_values)
     beyond = difference.low > 0 or difference.high < 0
-    alike = all((p < SIGNIFICANT) == beyond for _, p in p_values)
-    agree = (
-        "in line with the interval" if alike else "not all in line with the interval, so take the difference with care"
+    alike = all((p < SIGNIFICANT) == beyond for name, p in p_values)
+    said = (
+        _(
+            "Nothing here decides; the verdict follows from the two differences above alone. Asked in other ways: "
+            "{asked}; in line with the interval."
+        )
+        if alike
+        else _(
+            "Nothing here decides; the verdict follows from the two differences above alone. Asked in other ways: "
+            "{asked}; not all in line with the interval, so take the difference with care."
+        )
     )
-    return (
-        "Nothing here decides; the verdict follows from the two differences above alone. "
-        f"Asked in other ways: {asked}; {agree}."
-    )
+    return said.format(asked=asked)
 
 
 def belief_reading(statistics: Statistics, difference: Difference) -> str:
@@ -69,11 +78,14 @@ def belief_reading(statistics: Statistics, difference: Difference) -> str:
     belief = statistics.belief
     if belief is None:
         return ""
-    margin = f"{decimal(100 * difference.equivalence_margin, 1)} points"
-    return (
-        f"Given these runs, a true gain of more than {margin} has {percent(belief.better, 0)} of the belief, no "
-        f"difference that matters {percent(belief.equivalent, 0)}, a loss of more than {margin} "
-        f"{percent(belief.worse, 0)} (correlated Bayesian t-test)."
+    return _(
+        "Given these runs, a true gain of more than {margin} points has {better} of the belief, no difference that "
+        "matters {equivalent}, a loss of more than {margin} points {worse} (correlated Bayesian t-test)."
+    ).format(
+        margin=decimal(100 * difference.equivalence_margin, 1),
+        better=percent(belief.better, 0),
+        equivalent=percent(belief.equivalent, 0),
+        worse=percent(belief.worse, 0),
     )
 
 
@@ -82,23 +94,27 @@ def secondaries_reading(statistics: Statistics) -> str:
     tested = statistics.secondaries
     if not tested:
         return ""
-    n = count(len(tested), "further measure", "further measures")
-    changed = [
-        f"{metric_name(s.metric, statistics).removesuffix(' (lower is better)')} {_way(s.metric, s.difference)}"
-        for s in tested
-        if s.p_holm < SIGNIFICANT
-    ]
+    measures = plural("{n} further measure", "{n} further measures", len(tested))
+    changed = [_changed(s, statistics) for s in tested if s.p_holm < SIGNIFICANT]
     if not changed:
-        return f"Of {n}, not one differs by more than chance gives, corrected for asking {len(tested)} times (Holm)."
-    return f"Of {n}, corrected for asking {len(tested)} times (Holm), {_differ(len(changed))}: {', '.join(changed)}."
+        return _(
+            "Of {measures}, not one differs by more than chance gives, corrected for asking {times} times (Holm)."
+        ).format(measures=measures, times=whole(len(tested)))
+    return (
+        plural(
+            "Of {measures}, corrected for asking {times} times (Holm), {number} differs: {changed}.",
+            "Of {measures}, corrected for asking {times} times (Holm), {number} differ: {changed}.",
+            len(changed),
+        )
+    ).format(measures=measures, times=whole(len(tested)), number=whole(len(changed)), changed=", ".join(changed))
 
 
-def _differ(n: int) -> str:
-    return f"{n} {'differs' if n == 1 else 'differ'}"
-
-
-def _way(metric: SecondaryMetric, difference: Estimate) -> str:
-    return "is better" if (difference.estimate > 0) != (metric in LOWER_IS_BETTER) else "is worse"
+def _changed(secondary: Secondary, statistics: Statistics) -> str:
+    """One measure that differs, and which way."""
+    up = secondary.difference.estimate > 0
+    better = up != (secondary.metric in LOWER_IS_BETTER)
+    name = _("Brier score") if secondary.metric == "brier" else metric_name(secondary.metric, statistics)
+    return (_("{measure} is better") if better else _("{measure} is worse")).format(measure=name)
 
 
 def dose_reading(dose: Sequence[DosePoint]) -> str:
@@ -108,20 +124,26 @@ def dose_reading(dose: Sequence[DosePoint]) -> str:
     """
     best = max(dose, key=lambda point: point.difference.estimate)
     apart = max(p.difference.low for p in dose) > min(p.difference.high for p in dose)
-    told = (
-        "some intervals lie apart, so the dose matters"
+    said = (
+        _(
+            "The dose that decides, {fixed}, was fixed beforehand. The best estimate is that at {best}, {difference}; "
+            "some intervals lie apart, so the dose matters."
+        )
         if apart
-        else "all intervals overlap, so which dose is best cannot be told"
+        else _(
+            "The dose that decides, {fixed}, was fixed beforehand. The best estimate is that at {best}, {difference}; "
+            "all intervals overlap, so which dose is best cannot be told."
+        )
     )
-    return (
-        f"The dose that decides, {dose_name(PRIMARY_RATIO)}, was fixed beforehand. The best estimate is that at "
-        f"{dose_name(best.ratio)}, {points_interval(best.difference)}; {told}."
+    return said.format(
+        fixed=dose_name(PRIMARY_RATIO), best=dose_name(best.ratio), difference=points_interval(best.difference)
     )
 
 
 def dose_name(ratio: float) -> str:
     """`0.25 synthetic slices a real one`."""
-    return f"{ratio:g} synthetic {'slice' if ratio == 1 else 'slices'} a real one"
+    told = plural("{ratio} synthetic slice a real one", "{ratio} synthetic slices a real one", ratio)
+    return told.format(ratio=in_symbols(f"{ratio:g}"))
 
 
 def learning_reading(learning: Sequence[LearningPoint], *, known: bool) -> str:
@@ -132,46 +154,70 @@ def learning_reading(learning: Sequence[LearningPoint], *, known: bool) -> str:
     fewest, most = learning[0], learning[-1]
 
     def at(point: LearningPoint) -> str:
-        unit = ("subject", "subjects") if known else ("image group", "image groups")
-        return (
-            f"with {percent(point.share, 0)} of those in training ({count(round(point.n_subjects), *unit)} a fold) "
-            f"{points_interval(point.difference)}"
+        return _("with {share} of those in training ({units} a fold) {difference}").format(
+            share=percent(point.share, 0),
+            units=units(round(point.n_subjects), known=known),
+            difference=points_interval(point.difference),
         )
 
     if fewest is most:
-        return f"The difference made by synthetic slices: {at(most)}."
-    if fewest.difference.low > most.difference.high:
-        change = "they did more where there was less to learn from"
+        said = _("The difference made by synthetic slices: {most}.")
+    elif fewest.difference.low > most.difference.high:
+        said = _(
+            "The difference made by synthetic slices: {fewest}, {most}; they did more where there was less to learn "
+            "from."
+        )
     elif fewest.difference.high < most.difference.low:
-        change = "they did less where there was less to learn from"
+        said = _(
+            "The difference made by synthetic slices: {fewest}, {most}; they did less where there was less to learn "
+            "from."
+        )
     else:
-        change = "the intervals overlap, so whether they do more with fewer cannot be told"
-    return f"The difference made by synthetic slices: {at(fewest)}, {at(most)}; {change}."
+        said = _(
+            "The difference made by synthetic slices: {fewest}, {most}; the intervals overlap, so whether they do more "
+            "with fewer cannot be told."
+        )
+    return said.format(fewest=at(fewest), most=at(most))
 
 
 def external_reading(external: ExternalTest, verdict: Verdict) -> str:
     """What the locked external test says, with its own n and unit, and whether it bears out the verdict."""
     d = external.difference
-    found = {1: "a gain", -1: "a loss", 0: "neither a gain nor a loss"}[_side(d)]
+    test = _(
+        "A test set that was locked until the end and opened once in this run: {slices} of {units}, none of which any "
+        "training met."
+    ).format(slices=slices(external.n_slices), units=external_units(external))
+    found = {
+        1: _("Synthetic slices made {difference} of difference in balanced accuracy: a gain is shown."),
+        -1: _("Synthetic slices made {difference} of difference in balanced accuracy: a loss is shown."),
+        0: _(
+            "Synthetic slices made {difference} of difference in balanced accuracy: neither a gain nor a loss is shown."
+        ),
+    }[_side(d)].format(difference=points_interval(d))
+    sentences = (test, _left_out(external), found, _bears_out(d, verdict), _independent(external))
+    return " ".join(said for said in sentences if said)
+
+
+def _left_out(external: ExternalTest) -> str:
+    if not external.left_out:
+        return ""
+    return plural(
+        "{n} slice of patients or pictures that the study has was left out.",
+        "{n} slices of patients or pictures that the study has were left out.",
+        external.left_out,
+    )
+
+
+def _bears_out(difference: Estimate, verdict: Verdict) -> str:
+    """Whether an external difference bears out a verdict of gain or harm; empty of the other verdicts."""
     borne_out = {"gain": 1, "harm": -1}.get(verdict)
     if borne_out is None:
-        meaning = ""
-    elif _side(d) == borne_out:
-        meaning = " It bears out the verdict."
-    elif _side(d) == -borne_out:
-        meaning = " It contradicts the verdict."
-    else:
-        meaning = " It does not bear out the verdict."
-    left_out = (
-        f" {slices(external.left_out)} of patients or pictures that the study has {was(external.left_out)} left out."
-        if external.left_out
-        else ""
-    )
-    return (
-        f"A test set that was locked until the end and opened once in this run: {slices(external.n_slices)} of "
-        f"{external_units(external)}, none of which any training met.{left_out} Synthetic slices made "
-        f"{points_interval(d)} of difference in balanced accuracy: {found} is shown.{meaning} {_independent(external)}"
-    )
+        return ""
+    if _side(difference) == borne_out:
+        return _("It bears out the verdict.")
+    if _side(difference) == -borne_out:
+        return _("It contradicts the verdict.")
+    return _("It does not bear out the verdict.")
 
 
 def external_units(external: ExternalTest) -> str:
@@ -179,7 +225,7 @@ def external_units(external: ExternalTest) -> str:
     n = external.n_subjects
     if external.subjects_known:
         return units(n, known=True)
-    return count(n, "group whose patient is unknown", "groups whose patients are unknown")
+    return plural("{n} group whose patient is unknown", "{n} groups whose patients are unknown", n)
 
 
 def _side(difference: Estimate) -> Literal[-1, 0, 1]:
@@ -189,10 +235,13 @@ def _side(difference: Estimate) -> Literal[-1, 0, 1]:
 
 def _independent(external: ExternalTest) -> str:
     tests = [
-        f"{name} {probability(p)}"
-        for name, p in (("McNemar’s test of accuracy", external.mcnemar_p), ("DeLong’s test of AUC", external.delong_p))
+        name.format(p=probability(p))
+        for name, p in (
+            (_("McNemar’s test of accuracy {p}"), external.mcnemar_p),
+            (_("DeLong’s test of AUC {p}"), external.delong_p),
+        )
         if p is not None
     ]
     if not tests:
-        return "McNemar’s and DeLong’s tests hold for one slice a known subject only, and were not made."
-    return f"Two-sided: {', '.join(tests)}; one slice a subject."
+        return _("McNemar’s and DeLong’s tests hold for one slice a known subject only, and were not made.")
+    return _("Two-sided: {tests}; one slice a subject.").format(tests=", ".join(tests))

@@ -4,8 +4,9 @@ from typing import Final
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.results import DiscriminatorScores, TrainingRecord
-from reports.numbers import NBSP, count, images, percent, slices, units
-from reports.wording.names import made, maker, slices_of
+from reports.language import _, plural
+from reports.numbers import images, percent, slices, units, whole
+from reports.wording.names import kind
 from reports.wording.watch import went_back
 
 NEARLY_ALL: Final = 0.95  # above this the discriminator has all but won and teaches the generator little
@@ -13,48 +14,85 @@ NEARLY_ALL: Final = 0.95  # above this the discriminator has all but won and tea
 
 def training_reading(record: TrainingRecord, *, known: bool, painted: bool = False) -> str:
     """How one generator was trained, and where the contest stood at the end."""
-    without = " (without those that an alarm went back on)" if went_back(record) else ""
-    lesson = _lesson(record.diagnosis) if painted else ""
-    weights = count(record.generator_parameters, "weight", "weights")
-    start = (
-        f"Learned from {slices(record.n_slices)} of {units(record.n_subjects, known=known)}{lesson}, shown "
-        f"{images(record.images_seen)}{without}; {weights} in the {maker(painted=painted)}, "
-        f"{record.discriminator_parameters:,} in the discriminator."
-    )
+    start = _start(record, known=known, painted=painted)
     if not record.curve:
-        return f"{start} No curve was recorded."
+        return f"{start} {_('No curve was recorded.')}"
     last = [point for point in record.curve if point.attempt == record.curve[-1].attempt]
     end = last[-max(1, len(last) // 10) :]  # the last tenth: one tick alone is noise
     accuracy = sum(point.discriminator_accuracy for point in end) / len(end)
-    state = (
-        f"At the end the discriminator told real from {made(painted=painted)} in {percent(accuracy, 0)} of images "
-        "(50 % is a draw)"
+    return f"{start} {_contest(accuracy, painted=painted).format(accuracy=percent(accuracy, 0))}"
+
+
+def _start(record: TrainingRecord, *, known: bool, painted: bool) -> str:
+    """What it learned from, how long, and how large the networks are."""
+    shown = (
+        _("shown {images} (without those that an alarm went back on)") if went_back(record) else _("shown {images}")
+    ).format(images=images(record.images_seen))
+    message = (
+        _("Learned from {slices} of {units}{lesson}, {shown}; {weights} in the painter, {others} in the discriminator.")
+        if painted
+        else _(
+            "Learned from {slices} of {units}{lesson}, {shown}; {weights} in the generator, {others} in the "
+            "discriminator."
+        )
     )
-    won = f": it had all but won, and the {maker(painted=painted)} could learn little more"
-    alarm = f"{won if accuracy >= NEARLY_ALL else ''}."
-    return f"{start} {state}{alarm}"
+    return message.format(
+        slices=slices(record.n_slices),
+        units=units(record.n_subjects, known=known),
+        lesson=_lesson(record.diagnosis) if painted else "",
+        shown=shown,
+        weights=plural("{n} weight", "{n} weights", record.generator_parameters),
+        others=whole(record.discriminator_parameters),
+    )
+
+
+def _contest(accuracy: float, *, painted: bool) -> str:
+    """Where the contest with the discriminator stood, its place still to be filled."""
+    if painted and accuracy >= NEARLY_ALL:
+        return _(
+            "At the end the discriminator told real from painted in {accuracy} of images (50 % is a draw): it had all "
+            "but won, and the painter could learn little more."
+        )
+    if painted:
+        return _("At the end the discriminator told real from painted in {accuracy} of images (50 % is a draw).")
+    if accuracy >= NEARLY_ALL:
+        return _(
+            "At the end the discriminator told real from synthetic in {accuracy} of images (50 % is a draw): it had "
+            "all but won, and the generator could learn little more."
+        )
+    return _("At the end the discriminator told real from synthetic in {accuracy} of images (50 % is a draw).")
 
 
 def _lesson(diagnosis: str) -> str:
-    """What a painter learns by, in brackets; empty of a diagnosis that none paints."""
-    return {
-        TUMOUR: " (restoring hidden lesions of real tumour slices, and painting lesions into real no-tumour slices)",
-        NO_TUMOUR: " (restoring hidden parts of real no-tumour slices, and painting healthy tissue over the lesions of "
-        "real tumour slices)",
+    """What a painter learns by, in brackets after a space; empty of a diagnosis that none paints."""
+    lesson = {
+        TUMOUR: _("(restoring hidden lesions of real tumour slices, and painting lesions into real no-tumour slices)"),
+        NO_TUMOUR: _(
+            "(restoring hidden parts of real no-tumour slices, and painting healthy tissue over the lesions of "
+            "real tumour slices)"
+        ),
     }.get(diagnosis, "")
+    return f" {lesson}" if lesson else ""
 
 
 def discriminator_reading(scores: DiscriminatorScores) -> str:
     """What the discriminator of the kept generator could tell; "right" is to call synthetic slices synthetic."""
     of = {
-        "held_out_real": f"{scores.n_real:,} real slices held out from its training",
-        "training": f"{scores.n_real:,} real slices that it learned from, which it may know by heart,",
-    }[scores.on]
-    return (
-        f"At the moment that is kept the discriminator was right on {percent(scores.accuracy, 0)} of slices "
-        f"(error rate {percent(scores.error_rate, 0)}; 50{NBSP}% is a draw): it called "
-        f"{percent(scores.sensitivity, 0)} of {scores.n_synthetic:,} synthetic {slices_of(scores.diagnosis)} synthetic "
-        "(sensitivity) and "
-        f"{percent(scores.specificity, 0)} of {of} real (specificity). Its threshold is the middle between its mean "
-        "answers to training slices and to these synthetic ones."
+        "held_out_real": _("{n} real slices held out from its training"),
+        "training": _("{n} real slices that it learned from, which it may know by heart,"),
+    }[scores.on].format(n=whole(scores.n_real))
+    return _(
+        "At the moment that is kept the discriminator was right on {accuracy} of slices (error rate {errors}; {draw} "
+        "is a draw): it called {sensitivity} of {synthetic} synthetic {kind} slices synthetic (sensitivity) and "
+        "{specificity} of {real_slices} real (specificity). Its threshold is the middle between its mean answers to "
+        "training slices and to these synthetic ones."
+    ).format(
+        accuracy=percent(scores.accuracy, 0),
+        errors=percent(scores.error_rate, 0),
+        draw=percent(0.5, 0),
+        sensitivity=percent(scores.sensitivity, 0),
+        synthetic=whole(scores.n_synthetic),
+        kind=kind(scores.diagnosis),
+        specificity=percent(scores.specificity, 0),
+        real_slices=of,
     )

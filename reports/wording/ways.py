@@ -5,14 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from data_contracts.results import Way, WayTried
-from reports.numbers import count
+from reports.language import _, later
+from reports.numbers import folds, whole
 
 WAY_NAMES: Final[dict[Way, str]] = {
-    "mix": "mixed with real ones",
-    "pretrain": "synthetic ones first, then real ones alone",
-    "weigh": "mixed, synthetic ones counting less",
-    "curriculum": "fewer and fewer synthetic ones step by step",
-    "balance": "only as many as even out the diagnoses",
+    "mix": later("mixed with real ones"),
+    "pretrain": later("synthetic ones first, then real ones alone"),
+    "weigh": later("mixed, synthetic ones counting less"),
+    "curriculum": later("fewer and fewer synthetic ones step by step"),
+    "balance": later("only as many as even out the diagnoses"),
 }
 
 
@@ -21,14 +22,15 @@ def ways_reading(ways: Sequence[WayTried]) -> str:
 
     ways: at least one.
     """
-    folds = len({tried.fold for tried in ways})
+    n_folds = len({tried.fold for tried in ways})
     chosen = Counter(tried.way for tried in ways if tried.chosen).most_common()
-    in_folds = ", ".join(f"{WAY_NAMES[way]} ({n} of {count(folds, 'fold', 'folds')})" for way, n in chosen)
-    return (
-        f"How to learn from the synthetic slices was chosen in each fold by its training part alone, before any test "
-        f"slice was looked at: {in_folds or 'none could be tried, so mixed with real ones'}. The figures that chose "
-        "flatter what they chose; the arms above are the result."
+    in_folds = ", ".join(
+        _("{way} ({n} of {folds})").format(way=_(WAY_NAMES[way]), n=whole(n), folds=folds(n_folds)) for way, n in chosen
     )
+    return _(
+        "How to learn from the synthetic slices was chosen in each fold by its training part alone, before any test "
+        "slice was looked at: {ways}. The figures that chose flatter what they chose; the arms above are the result."
+    ).format(ways=in_folds or _("none could be tried, so mixed with real ones"))
 
 
 def fixed_way(config: Mapping[str, object]) -> str:
@@ -39,4 +41,6 @@ def fixed_way(config: Mapping[str, object]) -> str:
     utility = config.get("utility")
     way = utility.get("way") if isinstance(utility, Mapping) else None
     name = next((name for known, name in WAY_NAMES.items() if known == way and way != "mix"), "")
-    return f"In every arm that adds slices they were used in one way, fixed beforehand: {name}." if name else ""
+    if not name:
+        return ""
+    return _("In every arm that adds slices they were used in one way, fixed beforehand: {way}.").format(way=_(name))
