@@ -25,7 +25,19 @@ from data_contracts.results import (
     RunSummary,
     TrainingRecord,
 )
-from reports import checklists, figures, language, lights, limits, numbers, readers, scripts, tables, wording
+from reports import (
+    case_tables,
+    checklists,
+    figures,
+    language,
+    lights,
+    limits,
+    numbers,
+    readers,
+    scripts,
+    tables,
+    wording,
+)
 from reports.language import _
 
 OfFold = TypeVar("OfFold", Picture, FidelityScores, MemorisationScores, TrainingRecord, DiscriminatorScores)
@@ -109,12 +121,19 @@ def _page(*, summary: RunSummary, run_root: Path, machine: MachineRecord | None)
             reader=readers.shown_study(summary.reader_slices, run_root) if summary.reader_slices else None,
             light_rules=lights.rules(painted=painted, pasted=summary.difference_to_copy_paste is not None),
             primary=wording.diversity.primary_fidelity(summary.fidelity),
-            shown=embed(pictures=first_fold(summary.pictures), run_root=run_root, painted=painted),
+            shown=embed(pictures=first_fold(_but_wrong(summary.pictures)), run_root=run_root, painted=painted),
+            wrong=embed(pictures=[p for p in summary.pictures if p.kind == "wrong"], run_root=run_root),
+            case_tables=case_tables,
             first_fold=first_fold,
             several_folds=summary.data.folds_evaluated * summary.data.repeats > 1,
             config=json.dumps(summary.provenance.config, indent=2, sort_keys=True, ensure_ascii=False),
         )
     )
+
+
+def _but_wrong(pictures: Sequence[Picture]) -> list[Picture]:
+    """Without slices called wrong, which are the worst of all folds and stand apart."""
+    return [picture for picture in pictures if picture.kind != "wrong"]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Occlusion sensitivity (Zeiler and Fergus 2014, "Visualizing and understanding convolutional networks", section 4.2):
 a square is moved over the slice, what lies under it is replaced, and the fall of the answer's probability is noted.
-What replaces it is the slice itself, blurred until no structure is left: a grey or black square would be a sign of
+What replaces it is the slice's own head, blurred until no structure is left: a grey or black square would be a sign of
 its own. A map tells which places the answer hangs on; a sign that stands in several places at once hangs on none.
 """
 
@@ -21,8 +21,8 @@ Images = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 PATCH: Final = 3 / 16  # side of the square, of the slice's side: near that of a lesion that is seen at a glance
-STRIDE: Final = 1 / 16  # by which it is moved: each place is covered nine times
-BLUR: Final = 1 / 8  # standard deviation of what fills it: wider than half the square, so that nothing shows through
+STRIDE: Final = 3 / 32  # by which it is moved: half of it, so that each place is covered four times
+BLUR: Final = 1 / 4  # standard deviation of what fills it: wider than the square, or a large lesion would show through
 MOST: Final = 4  # slices drawn of each diagnosis, of those called right and of those called wrong
 
 
@@ -36,7 +36,8 @@ def occlusion_maps(predict: Callable[[Images], NDArray[np.float64]], images: Ima
     """
     side = images.shape[-1]
     patch, stride = max(2, round(PATCH * side)), max(1, round(STRIDE * side))
-    filling, heads = neutral(images), heads_of(images)
+    heads = heads_of(images)
+    filling = neutral(images, heads)
     sign = np.where(tumour, 1.0, -1.0)  # a probability of no tumour falls as that of tumour rises
     whole = predict(images)
     total, count = np.zeros((len(images), side, side)), np.zeros((side, side))
@@ -54,11 +55,18 @@ def occlusion_maps(predict: Callable[[Images], NDArray[np.float64]], images: Ima
     return (total / count).astype(np.float32)
 
 
-def neutral(images: Images) -> Images:
-    """Each slice (N, 1, S, S) blurred until only its brightness from place to place is left; shape and range kept."""
+def neutral(images: Images, heads: Flags) -> Images:
+    """Each slice's head blurred until only its brightness from one side to the other is left; shape and range kept.
+
+    images (N, 1, S, S), heads (N, S, S). The air about a head neither darkens it nor is filled: a darker rim, or a
+    halo, would be a sign.
+    """
     sigma = BLUR * images.shape[-1]
-    blurred: Images = ndimage.gaussian_filter(images, (0, 0, sigma, sigma), mode="nearest")
-    return blurred
+    inside = heads[:, None].astype(np.float32)
+    bright, share = (
+        ndimage.gaussian_filter(of, (0, 0, sigma, sigma), mode="constant") for of in ((images + 1) * inside, inside)
+    )
+    return np.where(heads[:, None], bright / np.maximum(share, 1e-6) - 1, images).astype(np.float32)
 
 
 def shares_in_lesion(map_: Images, *, lesion: Flags, head: Flags) -> tuple[float, float] | None:

@@ -5,11 +5,14 @@ percentage points go out.
 """
 
 from reports.wording import (
+    cases,
     compare,
     controls,
     copies,
     data,
+    detail,
     diversity,
+    feature_map,
     further,
     index,
     machine,
@@ -25,11 +28,14 @@ from reports.wording import (
 )
 
 __all__ = [
+    "cases",
     "compare",
     "controls",
     "copies",
     "data",
+    "detail",
     "diversity",
+    "feature_map",
     "further",
     "index",
     "machine",

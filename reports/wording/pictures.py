@@ -4,6 +4,7 @@ from typing import Final
 
 from data_contracts.results import Picture
 from reports.numbers import count
+from reports.wording.cases import case_picture_text
 from reports.wording.names import made, maker, slices_of
 
 _NOT_ALWAYS_LAST: Final = "The generator that is used may be of an earlier moment than the last."
@@ -18,6 +19,8 @@ def still_text(picture: Picture, *, painted: bool = False) -> str:
 def picture_text(picture: Picture, *, painted: bool = False) -> str:
     """What a picture shows, as its alternative text and caption."""
     name, n, fold = slices_of(picture.diagnosis), picture.n, picture.fold
+    if picture.kind in ("looks_right", "looks_wrong", "wrong"):
+        return case_picture_text(picture)
     if picture.kind == "review":
         shown = name.removesuffix("s") if n == 1 else name
         return f"{n:,} real {shown} that quality control wants a person to look at, those first that may be no head."
