@@ -60,9 +60,9 @@ def reader_name(scores: ReaderScores, number: int) -> str:
 
 
 def readers_level(study: ReaderStudy) -> str:
-    """Whether readers told the slices apart: `good` (not shown), or `caution` (they did, either way round)."""
+    """`caution` where readers told the slices apart, either way round, else `unknown`: not telling them is no proof."""
     accuracy = study.together.accuracy
-    return "good" if accuracy.low <= GUESSING <= accuracy.high else "caution"
+    return "unknown" if accuracy.low <= GUESSING <= accuracy.high else "caution"
 
 
 def origin_reading(study: ReaderStudy) -> str:
@@ -90,7 +90,7 @@ def origin_reading(study: ReaderStudy) -> str:
 
 def missed_reading(study: ReaderStudy) -> str:
     """The smallest accuracy that this study would have found; empty where readers did tell."""
-    if readers_level(study) != "good":
+    if readers_level(study) != "unknown":
         return ""
     if study.detectable_accuracy is None:
         return _("With so few answers no accuracy at all could have been shown: how real they look stays unknown.")
@@ -103,7 +103,7 @@ def missed_reading(study: ReaderStudy) -> str:
 def single_readers(study: ReaderStudy) -> str:
     """Readers who did better than guessing though all together did not; empty where there is none, or one reader."""
     better = sum(one.accuracy.low > GUESSING for one in study.readers)
-    if len(study.readers) == 1 or readers_level(study) != "good" or not better:
+    if len(study.readers) == 1 or readers_level(study) != "unknown" or not better:
         return ""
     return plural(
         "{n} of {m} readers alone did better than guessing, by the whole interval; of many readers one may by luck.",
@@ -162,21 +162,23 @@ def basis(study: ReaderStudy, *, known: bool, painted: bool) -> str:
     said = _("Real: {real}, held out for testing. Synthetic: {synthetic}. None was picked.").format(
         real=real, synthetic=synthetic
     )
-    if _clustered(study):
+    one_each = (study.n_real_groups, study.n_synthetic_groups) == (study.n_real, study.n_synthetic)
+    if not one_each:
         how = _(
             "Intervals of shares are Wilson’s, at the effective number of answers: slices of one patient rise and "
             "fall together, and so do all answers to one slice."
         )
+    elif len(study.readers) > 1:
+        how = _(
+            "Intervals of shares are Wilson’s, of the mean at the effective number of answers: those to one slice rise "
+            "and fall together."
+        )
     else:
         how = _("Intervals of shares are Wilson’s; each slice stands by itself.")
-    return _("{slices_told} {how} All intervals are over slices and speak of these readers alone.").format(
-        slices_told=said, how=how
-    )
-
-
-def _clustered(study: ReaderStudy) -> bool:
-    alone = (study.n_real_groups, study.n_synthetic_groups) == (study.n_real, study.n_synthetic)
-    return len(study.readers) > 1 or not alone
+    return _(
+        "{told} {how} That of an AUC is Newcombe’s, those of the mean AUC and of kappa are by bootstrap. All are over "
+        "slices and speak of these readers alone."
+    ).format(told=said, how=how)
 
 
 def _n_slices(study: ReaderStudy) -> int:
