@@ -25,8 +25,8 @@ OURS: Final = b'<meta name="generator" content="augment-mri index">'
 def write_index(runs: Path, out: Path | None, *, lang: str = "en") -> Path:
     """Draw one page over all runs below `runs`; returns where it lies: at `out`, or as index.html in `runs`.
 
-    lang: one of `language.LANGUAGES`. Raises ConfigError where there is no such folder or no run in it, and where `out` cannot be written. A page of that
-    name that this program did not make is left as it is, unless `out` names it.
+    lang: one of `language.LANGUAGES`. Raises ConfigError where there is no such folder or no run in it, and where `out`
+    cannot be written. A page of that name that this program did not make is left as it is, unless `out` names it.
     """
     if not runs.is_dir():
         raise ConfigError(f"{runs} is no folder; name the folder that holds the runs")

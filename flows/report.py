@@ -17,7 +17,8 @@ from reports.render import render
 def report_again(folder: Path, out: Path | None, *, lang: str = "en") -> Path:
     """Draw the report of the finished run in `folder` again; returns where it lies: at `out`, or in the run folder.
 
-    lang: one of `language.LANGUAGES`. Raises ConfigError where no run is finished there, its summary cannot be read, or the page cannot be written.
+    lang: one of `language.LANGUAGES`. Raises ConfigError where no run is finished there, its summary cannot be read, or
+    the page cannot be written.
     """
     run = RunDir(folder)
     page = out or run.report

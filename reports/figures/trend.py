@@ -153,7 +153,7 @@ def _panels(runs: Sequence[Numbered], n: int, *, height: float) -> tuple[Figure,
 
 
 def _series(axes: Axes, runs: Sequence[Numbered], value: Value) -> None:
-    """One measure over runs: a marker each, and a line between neighbours of one source that both have it, dashed at `altered`."""
+    """One measure over runs: a marker each; neighbours of one source that both have it joined, dashed at `altered`."""
     latest: dict[str, tuple[int, float]] = {}
     for run in runs:
         y = value(run.summary)
