@@ -108,21 +108,27 @@ def test_the_peak_is_that_of_the_largest_attempt_and_silent_where_nobody_knows()
         (
             "failed",
             (fault(fold=2, diagnosis="no_tumour"),),
-            "Attempt 1 of 2 ended in an error while at “Training generators, no tumour, fold 2”, 20 Nov 2026, 22:11 "
-            "UTC: memory ran out (MemoryError). The next attempt went on from there.",
+            (
+                "Attempt 1 of 2 ended in an error while at “Training generators, no tumour, fold 2”, 20 Nov 2026, 22:11 "
+                "UTC: memory ran out (MemoryError). The next attempt went on from there."
+            ),
         ),
         (
             "failed",
             (fault("open the locked test set", "contract", "ContractError", rules=("no_slices",), locked=True),),
-            "Attempt 1 of 2 ended in an error while at “Reading the locked test set, locked test set”, 20 Nov 2026, "
-            "22:11 UTC: the data broke a rule that they must keep: no slices (ContractError). The next attempt went on "
-            "from there.",
+            (
+                "Attempt 1 of 2 ended in an error while at “Reading the locked test set, locked test set”, 20 Nov 2026, "
+                "22:11 UTC: the data broke a rule that they must keep: no slices (ContractError). The next attempt went on "
+                "from there."
+            ),
         ),
         (
             "failed",
             (fault("", "unexpected", "KeyError"),),
-            "Attempt 1 of 2 ended in an error, 20 Nov 2026, 22:11 UTC: an error that the program did not expect "
-            "(KeyError). The next attempt went on from there.",
+            (
+                "Attempt 1 of 2 ended in an error, 20 Nov 2026, 22:11 UTC: an error that the program did not expect "
+                "(KeyError). The next attempt went on from there."
+            ),
         ),
         (
             "interrupted",
@@ -132,8 +138,10 @@ def test_the_peak_is_that_of_the_largest_attempt_and_silent_where_nobody_knows()
         (
             "cut_off",
             (),
-            "Attempt 1 of 2 ended without a word, as by a kill or a loss of power; it last wrote 20 Nov 2026, 22:11 "
-            "UTC. The next attempt went on from there.",
+            (
+                "Attempt 1 of 2 ended without a word, as by a kill or a loss of power; it last wrote 20 Nov 2026, 22:11 "
+                "UTC. The next attempt went on from there."
+            ),
         ),
     ],
 )
