@@ -9,11 +9,14 @@ from data_contracts.results import (
     PRIMARY_EXTRACTOR,
     Alarm,
     AlarmReason,
+    ArmDetail,
     ArmScores,
     Belief,
+    CalibrationBin,
     ClassCount,
     CollapseReason,
     CollapseVerdict,
+    Confusion,
     Control,
     CurvePoint,
     DataFlow,
@@ -22,13 +25,17 @@ from data_contracts.results import (
     DosePoint,
     Estimate,
     ExternalTest,
+    FeatureMap,
     FidelityScores,
     LearningPoint,
     LesionSource,
     MemorisationScores,
+    OcclusionCase,
+    Occlusions,
     PastedUtility,
     Picture,
     Provenance,
+    RocPoint,
     RuleCount,
     RunSummary,
     Secondary,
@@ -38,6 +45,9 @@ from data_contracts.results import (
     TrainingRecord,
     TransferScores,
     WayTried,
+    WrongCase,
+    WrongCases,
+    WrongCount,
 )
 
 
@@ -269,6 +279,32 @@ def training(accuracies: list[float], **changes: object) -> TrainingRecord:
 # --- utility ---
 
 
+def arm_detail(name: str, found: float = 0.8, surer: Estimate | None = None, **changes: object) -> ArmDetail:
+    """Finds the share `found` of tumour slices at 10 % false alarms; of its four bins the second holds few subjects."""
+    fields: dict[str, object] = {
+        "arm": name,
+        "roc": tuple(
+            RocPoint(false_alarms=rate, sensitivity=found + rise, low=found + rise - 0.05, high=found + rise + 0.04)
+            for rate, rise in ((0.02, -0.3), (0.05, -0.12), (0.1, 0.0), (0.2, 0.03), (0.5, 0.05), (0.9, 0.06))
+        ),
+        "calibration": tuple(
+            CalibrationBin(probability=given, tumour=share, n_slices=n, n_subjects=of)
+            for given, share, n, of in (
+                (0.06, 0.02, 310.3, 41),
+                (0.34, 0.2, 12, 3.7),
+                (0.66, 0.81, 20, 9),
+                (0.95, 0.97, 490.7, 50),
+            )
+        ),
+        "confidence": 0.9,
+        "overconfidence": surer or estimate(0.05, 0.03),
+        "confusion": Confusion(
+            found=300, missed=83, cleared=400, false_alarms=50, n_tumour_subjects=54, n_no_tumour_subjects=56
+        ),
+    }
+    return ArmDetail.model_validate({**fields, **changes})
+
+
 def statistics(*p_holm: float, **changes: object) -> Statistics:
     """With a secondary for each p, of accuracy, Brier score and sensitivity at fixed specificity in turn."""
     gains = {"accuracy": 0.019, "brier": -0.012, "sensitivity_at_specificity": -0.031}
@@ -333,6 +369,98 @@ def external(low: float = 0.001, high: float = 0.045, **changes: object) -> Exte
         "delong_p": 0.03,
     }
     return ExternalTest.model_validate({**fields, **changes})
+
+
+# --- single slices ---
+
+
+def occlusion_case(diagnosis: str = "tumour", *, right: bool = True, **changes: object) -> OcclusionCase:
+    """Half of what is coloured lies in the lesion, a tenth of the head; other diagnoses have none."""
+    tumour = diagnosis == "tumour"
+    lesion = {"lesion_share": 0.1, "in_lesion": 0.5, "reference_in_lesion": 0.4} if tumour and right else {}
+    fields: dict[str, object] = {
+        "slice_id": "file-0117",
+        "diagnosis": diagnosis,
+        "right": right,
+        "probability": 0.91 if tumour == right else 0.12,
+        "reference_probability": 0.88 if tumour == right else 0.14,
+        "largest_fall": 0.31,
+        "reference_largest_fall": 0.24,
+        **lesion,
+    }
+    return OcclusionCase.model_validate({**fields, **changes})
+
+
+def occlusions(*cases: OcclusionCase, **changes: object) -> Occlusions:
+    """Without cases, four of each diagnosis that are called right, and two of tumour that are called wrong."""
+    some = (
+        *(occlusion_case(slice_id=f"file-{i:04d}") for i in range(4)),
+        *(occlusion_case(right=False, slice_id=f"file-{i:04d}", lesion_share=0.05) for i in range(4, 6)),
+        *(occlusion_case("no_tumour", slice_id=f"file-{i:04d}") for i in range(6, 10)),
+    )
+    fields: dict[str, object] = {
+        "fold": 0,
+        "patch_share": 0.1875,
+        "n_right": {"tumour": 429, "no_tumour": 402},
+        "n_wrong": {"tumour": 2, "no_tumour": 0},
+        "cases": cases or some,
+    }
+    return Occlusions.model_validate({**fields, **changes})
+
+
+def wrong_case(diagnosis: str = "tumour", **changes: object) -> WrongCase:
+    fields: dict[str, object] = {
+        "slice_id": "file-0453",
+        "fold": 0,
+        "diagnosis": diagnosis,
+        "probability": 0.104 if diagnosis == "tumour" else 0.872,
+        "reference_probability": 0.036 if diagnosis == "tumour" else 0.91,
+        "reference_wrong": True,
+    }
+    return WrongCase.model_validate({**fields, **changes})
+
+
+def wrong(both: int = 31, mended: int = 14, broken: int = 9, n_cases: int = 12, **changes: object) -> WrongCases:
+    """A third of each count are tumours; of the cases every other one."""
+    counts = {
+        name: WrongCount(n_slices=n, n_subjects=min(n, 11), n_tumour=n // 3)
+        for name, n in (("both", both), ("mended", mended), ("broken", broken))
+    }
+    cases = tuple(wrong_case("no_tumour" if i % 2 else "tumour", slice_id=f"file-{i:04d}") for i in range(n_cases))
+    return WrongCases.model_validate(
+        {"n_slices": 833, "n_subjects": 56, "n_trainings": 3, "cases": cases, **counts, **changes}
+    )
+
+
+def feature_map(diagnosis: str = "tumour", **changes: object) -> FeatureMap:
+    """Training slices on a grid, held-out ones between them, synthetic ones along one side."""
+    grid = [(float(x), float(y)) for x in range(-4, 5) for y in range(-4, 5)]
+    fields: dict[str, object] = {
+        "fold": 0,
+        "diagnosis": diagnosis,
+        "extractor": PRIMARY_EXTRACTOR,
+        "explained": (0.36, 0.13),
+        "n_training": 449,
+        "n_held_out_real": 431,
+        "n_synthetic": 440,
+        "training": tuple(grid),
+        "held_out_real": tuple((x + 0.5, y - 0.5) for x, y in grid[::3]),
+        "synthetic": tuple((x + 0.25, y) for x, y in grid if x > 0),
+    }
+    return FeatureMap.model_validate({**fields, **changes})
+
+
+def case_pictures(shown: Occlusions, cases: WrongCases) -> tuple[Picture, ...]:
+    found = []
+    for diagnosis in ("tumour", "no_tumour"):
+        for right, kind in ((True, "looks_right"), (False, "looks_wrong")):
+            n = sum((case.diagnosis, case.right) == (diagnosis, right) for case in shown.cases)
+            path = f"pictures/0-{diagnosis}-{kind}.png"
+            found += [Picture(kind=kind, fold=0, diagnosis=diagnosis, origin="real", path=path, n=n)] if n else []
+    for i, case in enumerate(cases.cases):
+        path = f"pictures/wrong-{i:02d}.png"
+        found.append(Picture(kind="wrong", fold=case.fold, diagnosis=case.diagnosis, origin="real", path=path, n=1))
+    return tuple(found)
 
 
 # --- a whole run ---
@@ -534,6 +662,7 @@ def full_summary(**changes: object) -> RunSummary:
     fields: dict[str, object] = {
         "arms": tuple(arm.model_copy(update=further) for arm in plain.arms),
         "statistics": statistics(0.03, 0.2, 0.4),
+        "arm_details": tuple(arm_detail(arm.arm) for arm in plain.arms if arm.arm.startswith("real+classic")),
         "dose": dose(estimate(0.004), estimate(0.012), plain.difference, estimate(0.024)),
         "learning": learning(*gain, plain.difference),
         "controls": (permuted(), collapsed_generator()),
@@ -541,6 +670,10 @@ def full_summary(**changes: object) -> RunSummary:
         "fidelity": tuple(s.model_copy(update=changed) for s in plain.fidelity for changed in ({}, other)),
         "discriminators": (discriminator(), discriminator(diagnosis="no_tumour", on="training")),
         "memorisation": tuple(traced(diagnosis=diagnosis) for diagnosis in ("tumour", "no_tumour")),
+        "maps": (feature_map(), feature_map("no_tumour")),
+        "occlusions": occlusions(),
+        "wrong": wrong(),
+        "pictures": (*plain.pictures, *case_pictures(occlusions(), wrong())),
     }
     return build_summary(**{**fields, **changes})
 
