@@ -24,6 +24,7 @@ TAGS: Final = {"en": "en-GB", "tr": "tr", "hr": "hr"}  # of the page, for screen
 NBSP: Final = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 PLURAL_TAGS: Final = ("zero", "one", "two", "few", "many", "other")  # of Unicode's rules
 DOMAIN: Final = "augment-mri"
+ALPHABETS: Final = {"tr": "abcçdefgğhıijklmnoöprsştuüvyz", "hr": "abcčćdđefghijklmnoprsštuvzž"}
 LOCALES: Final = Path(__file__).parent / "locale"
 
 _spoken: ContextVar[str] = ContextVar("spoken", default="en")
@@ -103,6 +104,19 @@ def grouped(value: float, digits: int = 0) -> str:
     Rounded as Python rounds, in every language alike.
     """
     return in_symbols(f"{value:,.{digits}f}")
+
+
+def capitalised(text: str) -> str:
+    """The text with a capital first letter: Turkish has two of `i`, and neither is `I`'s."""
+    turkish = {"i": "İ", "ı": "I"} if spoken() == "tr" else {}
+    return turkish.get(text[:1], text[:1].upper()) + text[1:]
+
+
+def alphabetical(text: str) -> tuple[int, ...]:
+    """A key that sorts as the alphabet of the language now spoken does; upper and lower case alike."""
+    small = text.replace("I", "ı").replace("İ", "i").lower() if spoken() == "tr" else text.lower()
+    alphabet = ALPHABETS.get(spoken(), "")
+    return tuple(1000 + alphabet.index(c) if c in alphabet else ord(c) for c in small)
 
 
 def in_symbols(text: str) -> str:

@@ -17,7 +17,7 @@ from data_contracts.results import (
     ShortcutScores,
     TrainingRecord,
 )
-from reports.language import _, later, plural
+from reports.language import _, capitalised, later, plural
 from reports.numbers import (
     decimal,
     percent,
@@ -172,7 +172,7 @@ def _measured_diversity(fidelity: Sequence[FidelityScores]) -> Light:
     )
     if poorer := next((scores for scores in fidelity if beyond_limits(scores)), None):
         why += " " + _("{slices}, fold {fold}: {measures}.").format(
-            slices=slices_of(poorer.diagnosis).capitalize(), fold=poorer.fold, measures=beyond_limits(poorer)
+            slices=capitalised(slices_of(poorer.diagnosis)), fold=poorer.fold, measures=beyond_limits(poorer)
         )
         if level == "good":
             level, word = "caution", _("Less varied")

@@ -26,6 +26,11 @@ def significant(value: float) -> str:
     return decimal(value, min(6, max(0, digits)))
 
 
+def general(value: float) -> str:
+    """`value`, not negative, as short as it is: `0.25`, `1`."""
+    return in_symbols(f"{value:g}")
+
+
 def whole(n: float) -> str:
     """A count without its noun, thousands apart: `118,000`."""
     return grouped(n)

@@ -29,13 +29,13 @@ from data_contracts.results import (
     Way,
     WayTried,
 )
-from reports.language import _, later, plural
+from reports.language import _, capitalised, later, plural
 from reports.numbers import (
     NBSP,
     between,
     decimal,
+    general,
     images,
-    in_symbols,
     percent,
     percent_interval,
     plain_interval,
@@ -202,9 +202,9 @@ def dose_table(dose: Sequence[DosePoint]) -> Table:
     """Accuracy and difference at each dose."""
     rows = tuple(
         (
-            _("{ratio} (decides)").format(ratio=in_symbols(f"{point.ratio:g}"))
+            _("{ratio} (decides)").format(ratio=general(point.ratio))
             if point.ratio == PRIMARY_RATIO
-            else in_symbols(f"{point.ratio:g}"),
+            else general(point.ratio),
             slices(point.n_added),
             percent_interval(point.balanced_accuracy),
             points_interval(point.difference),
@@ -521,17 +521,17 @@ def training_table(training: Sequence[TrainingRecord], *, known: bool, painted: 
         )
         for record in training
     )
-    if painted:
-        columns = (
-            _("Painter of"), _("Fold"), _("Learned from"), _("Shown"), _("Weights, painter"),
-            _("Weights, discriminator"),
-        )  # fmt: skip
-        return Table(_("The painters that were trained, each only on the training part of its fold."), columns, rows)
     columns = (
-        _("Generator of"), _("Fold"), _("Learned from"), _("Shown"), _("Weights, generator"),
-        _("Weights, discriminator"), _("Alarms of the collapse watch"), _("Kept"),
+        _("Painter of") if painted else _("Generator of"), _("Fold"), _("Learned from"), _("Shown"),
+        _("Weights, painter") if painted else _("Weights, generator"), _("Weights, discriminator"),
+        *(() if painted else (_("Alarms of the collapse watch"), _("Kept"))),
     )  # fmt: skip
-    return Table(_("The generators that were trained, each only on the training part of its fold."), columns, rows)
+    caption = (
+        _("The painters that were trained, each only on the training part of its fold.")
+        if painted
+        else _("The generators that were trained, each only on the training part of its fold.")
+    )
+    return Table(caption, columns, rows)
 
 
 def _slices_of(n_slices: int, n_units: int, *, known: bool) -> str:
@@ -681,7 +681,7 @@ def ways_table(ways: Sequence[WayTried]) -> Table:
         )
         for fold in dict.fromkeys(one.fold for one in ways)
     )
-    columns = (_("Fold"), _("Groups kept aside, n"), *(_(WAY_NAMES[way]).capitalize() for way in tried))
+    columns = (_("Fold"), _("Groups kept aside, n"), *(capitalised(_(WAY_NAMES[way])) for way in tried))
     return Table(
         _("Ways to learn from synthetic slices: balanced accuracy on inner folds of the training part."), columns, rows
     )

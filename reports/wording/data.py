@@ -58,6 +58,15 @@ def duplicates_found(data: DataFlow) -> str:
     )
 
 
+def folds_sentence(data: DataFlow) -> str:
+    """How many folds were evaluated of how many drawn, and how often all were drawn anew."""
+    folds = plural("{n} fold", "{n} folds", data.folds_evaluated)
+    if data.repeats > 1:
+        said = _("{folds} evaluated of {drawn} drawn, and all drawn anew, {repeats} times in all.")
+        return said.format(folds=folds, drawn=whole(data.folds_drawn), repeats=whole(data.repeats))
+    return _("{folds} evaluated of {drawn} drawn.").format(folds=folds, drawn=whole(data.folds_drawn))
+
+
 def review_sentence(data: DataFlow) -> str:
     """How much is used although a person should look at it."""
     total = sum(rule.count for rule in data.review)

@@ -18,7 +18,7 @@ from data_contracts.results import (
 from reports.language import _, plural
 from reports.numbers import (
     decimal,
-    in_symbols,
+    general,
     percent,
     points_interval,
     probability,
@@ -143,7 +143,7 @@ def dose_reading(dose: Sequence[DosePoint]) -> str:
 def dose_name(ratio: float) -> str:
     """`0.25 synthetic slices a real one`."""
     told = plural("{ratio} synthetic slice a real one", "{ratio} synthetic slices a real one", ratio)
-    return told.format(ratio=in_symbols(f"{ratio:g}"))
+    return told.format(ratio=general(ratio))
 
 
 def learning_reading(learning: Sequence[LearningPoint], *, known: bool) -> str:

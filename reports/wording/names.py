@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
-from data_contracts.results import ArmScores, RunSummary
-from reports.language import _, later, pgettext
+from data_contracts.results import ArmScores, FidelityScores, RunSummary, TrainingRecord
+from reports.language import _, capitalised, later, pgettext
 
+OfSlices = FidelityScores | TrainingRecord
 ARM_NAMES: Final = {
     "real": later("Real"),
     "real+classic": later("Real + classic augmentation"),
@@ -70,6 +71,12 @@ def kind(diagnosis: str) -> str:
 def slices_of(diagnosis: str) -> str:
     """`tumour slices`, `no-tumour slices`: by itself, as a title or before a colon."""
     return _("{kind} slices").format(kind=kind(diagnosis))
+
+
+def slices_title(record: OfSlices, *, several_folds: bool) -> str:
+    """`Tumour slices`, and of which fold where there are several."""
+    name = capitalised(slices_of(record.diagnosis))
+    return _("{slices}, fold {fold}").format(slices=name, fold=record.fold) if several_folds else name
 
 
 def metric_words(metric: str) -> str:

@@ -1,55 +1,122 @@
 """What a picture shows."""
 
-from typing import Final
-
 from data_contracts.results import Picture
-from reports.numbers import count
+from reports.language import _, plural
+from reports.numbers import slices, whole
 from reports.wording.cases import case_picture_text
-from reports.wording.names import made, maker, slices_of
-
-_NOT_ALWAYS_LAST: Final = "The generator that is used may be of an earlier moment than the last."
+from reports.wording.names import kind
 
 
 def still_text(picture: Picture, *, painted: bool = False) -> str:
     """What stands in place of a film where nothing may move, as its alternative text."""
-    name, n, by = slices_of(picture.diagnosis), picture.n, maker(painted=painted)
-    return f"The last moment of the film: {count(n, 'slice', 'slices')} by the {by} of {name}."
+    said = (
+        _("The last moment of the film: {slices} by the painter of {kind} slices.")
+        if painted
+        else _("The last moment of the film: {slices} by the generator of {kind} slices.")
+    )
+    return said.format(slices=slices(picture.n), kind=kind(picture.diagnosis))
 
 
 def picture_text(picture: Picture, *, painted: bool = False) -> str:
     """What a picture shows, as its alternative text and caption."""
-    name, n, fold = slices_of(picture.diagnosis), picture.n, picture.fold
     if picture.kind in ("looks_right", "looks_wrong", "wrong"):
         return case_picture_text(picture)
-    if picture.kind == "review":
-        shown = name.removesuffix("s") if n == 1 else name
-        return f"{n:,} real {shown} that quality control wants a person to look at, those first that may be no head."
-    if picture.kind == "training":
-        return (
-            f"{_over_training(picture, painted=painted)} as training went on: one row a moment, the first at the top, "
-            f"the last at the bottom (fold {fold}).{'' if painted else f' {_NOT_ALWAYS_LAST}'}"
-        )
-    if picture.kind == "film":
-        seen = _over_training(picture, painted=painted)
-        return (
-            f"Film: {seen[0].lower()}{seen[1:]} as training went on, from the first moment to the last, on which it "
-            f"rests (fold {fold}).{'' if painted else f' {_NOT_ALWAYS_LAST}'}"
-        )
-    if picture.kind == "nearest_pairs":
-        alike = "whose painted regions are most alike: left painted" if painted else "most alike: left synthetic"
-        return (
-            f"The {count(n, 'pair', 'pairs')} of {name} {alike}, right the nearest real training slice, most alike "
-            f"first (fold {fold})."
-        )
-    synthetic = made(painted=painted)
-    origin = {"real": "real", "synthetic": synthetic, "both": f"real and {synthetic}"}[picture.origin]
-    shown = name.removesuffix("slices")
-    return f"{n:,} {origin} {shown}{'slice' if n == 1 else 'slices'} (fold {fold})."
+    said = {
+        "review": _review,
+        "training": _training,
+        "film": _film,
+        "nearest_pairs": _nearest_pairs,
+        "slices": _slices,
+    }[picture.kind](picture, painted=painted)
+    return said.format(number=whole(picture.n), kind=kind(picture.diagnosis), fold=picture.fold)
 
 
-def _over_training(picture: Picture, *, painted: bool) -> str:
-    """What one generator made again and again: of the same latents, or in the same real slices."""
-    name, n = slices_of(picture.diagnosis), picture.n
+def _review(picture: Picture, *, painted: bool) -> str:  # noqa: ARG001  real slices either way
+    return plural(
+        "{number} real {kind} slice that quality control wants a person to look at, those first that may be no head.",
+        "{number} real {kind} slices that quality control wants a person to look at, those first that may be no head.",
+        picture.n,
+    )
+
+
+def _training(picture: Picture, *, painted: bool) -> str:
     if painted:
-        return f"What the painter of {name} painted into the same {count(n, 'real slice', 'real slices')}"
-    return f"What the generator of {name} made of the same {count(n, 'latent', 'latents')}"
+        return plural(
+            "What the painter of {kind} slices painted into the same {n} real slice as training went on: one row a "
+            "moment, the first at the top, the last at the bottom (fold {fold}).",
+            "What the painter of {kind} slices painted into the same {n} real slices as training went on: one row a "
+            "moment, the first at the top, the last at the bottom (fold {fold}).",
+            picture.n,
+        )
+    return plural(
+        "What the generator of {kind} slices made of the same {n} latent as training went on: one row a moment, the "
+        "first at the top, the last at the bottom (fold {fold}). The generator that is used may be of an earlier "
+        "moment than the last.",
+        "What the generator of {kind} slices made of the same {n} latents as training went on: one row a moment, the "
+        "first at the top, the last at the bottom (fold {fold}). The generator that is used may be of an earlier "
+        "moment than the last.",
+        picture.n,
+    )
+
+
+def _film(picture: Picture, *, painted: bool) -> str:
+    if painted:
+        return plural(
+            "Film: what the painter of {kind} slices painted into the same {n} real slice as training went on, from "
+            "the first moment to the last, on which it rests (fold {fold}).",
+            "Film: what the painter of {kind} slices painted into the same {n} real slices as training went on, from "
+            "the first moment to the last, on which it rests (fold {fold}).",
+            picture.n,
+        )
+    return plural(
+        "Film: what the generator of {kind} slices made of the same {n} latent as training went on, from the first "
+        "moment to the last, on which it rests (fold {fold}). The generator that is used may be of an earlier moment "
+        "than the last.",
+        "Film: what the generator of {kind} slices made of the same {n} latents as training went on, from the first "
+        "moment to the last, on which it rests (fold {fold}). The generator that is used may be of an earlier moment "
+        "than the last.",
+        picture.n,
+    )
+
+
+def _nearest_pairs(picture: Picture, *, painted: bool) -> str:
+    if painted:
+        return plural(
+            "The {n} pair of {kind} slices whose painted regions are most alike: left painted, right the nearest real "
+            "training slice, most alike first (fold {fold}).",
+            "The {n} pairs of {kind} slices whose painted regions are most alike: left painted, right the nearest real "
+            "training slice, most alike first (fold {fold}).",
+            picture.n,
+        )
+    return plural(
+        "The {n} pair of {kind} slices most alike: left synthetic, right the nearest real training slice, most alike "
+        "first (fold {fold}).",
+        "The {n} pairs of {kind} slices most alike: left synthetic, right the nearest real training slice, most alike "
+        "first (fold {fold}).",
+        picture.n,
+    )
+
+
+def _slices(picture: Picture, *, painted: bool) -> str:
+    n = picture.n
+    if picture.origin == "real":
+        return plural("{number} real {kind} slice (fold {fold}).", "{number} real {kind} slices (fold {fold}).", n)
+    if picture.origin == "synthetic" and painted:
+        return plural(
+            "{number} painted {kind} slice (fold {fold}).", "{number} painted {kind} slices (fold {fold}).", n
+        )
+    if picture.origin == "synthetic":
+        return plural(
+            "{number} synthetic {kind} slice (fold {fold}).", "{number} synthetic {kind} slices (fold {fold}).", n
+        )
+    if painted:
+        return plural(
+            "{number} real and painted {kind} slice (fold {fold}).",
+            "{number} real and painted {kind} slices (fold {fold}).",
+            n,
+        )
+    return plural(
+        "{number} real and synthetic {kind} slice (fold {fold}).",
+        "{number} real and synthetic {kind} slices (fold {fold}).",
+        n,
+    )
