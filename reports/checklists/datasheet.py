@@ -71,7 +71,7 @@ def _uses(summary: RunSummary) -> Section:
         _("What it is fit for"),
         (
             item("4.1", _("What has it been used for?"), sets.used_already(summary)),
-            item("4.2", _("What is it recommended for?"), sets.uses(summary)),
+            item("4.2", _("What is it good for?"), sets.uses(summary)),
             item("4.3", _("What must it not be used for?"), sets.unsuited(summary)),
         ),
     )

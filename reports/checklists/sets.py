@@ -196,7 +196,7 @@ def screen(summary: RunSummary) -> Answer:
 def uses(summary: RunSummary) -> Answer:
     """What the verdict recommends; where a control failed, nothing."""
     if failed_controls(summary):
-        return met("verdict", _("None: a control of this study failed, so nothing in it speaks for any use."))
+        return met("verdict", _("For nothing: a control of this study failed, so nothing in it speaks for any use."))
     sound = _("As a subject of research on synthetic images, with its limits.")
     return met("verdict", advice(summary), recommendation(summary), sound)
 

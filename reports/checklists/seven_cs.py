@@ -39,7 +39,7 @@ def seven_cs(summary: RunSummary) -> Checklist:
         "which are conventions of this report; no other scorecard need agree."
     )
     name = _("Scorecard of the synthetic set: seven Cs")
-    return Checklist("seven-cs", name, about, (Section("", items),), rules())
+    return Checklist("seven-cs", name, about, (Section("", items),), rules(painted=is_painted(summary)))
 
 
 def congruence(summary: RunSummary) -> Answer:
@@ -174,8 +174,11 @@ def consistency(summary: RunSummary) -> Answer:
     return answer("diversity", told, groups)
 
 
-def rules() -> tuple[str, ...]:
-    """How each level is set, from the constants above."""
+def rules(*, painted: bool = False) -> tuple[str, ...]:
+    """How each level is set, from the constants above; painted: with the rule of a painted set."""
+    of_painted = _(
+        "Of painted slices likeness, coverage and consistency are not known, for their heads are those of other slices."
+    )
     good, caution = decimal(REACH_GOOD, 1), decimal(REACH_CAUTION, 1)
     return (
         _(
@@ -208,8 +211,5 @@ def rules() -> tuple[str, ...]:
             "Consistency takes what the weakest set reaches of recall and coverage over what the strongest does: not "
             "met below {caution}. It is never met wholly, for groups of patients are not known."
         ).format(caution=caution),
-        _(
-            "Of painted slices likeness, coverage and consistency are not known, for their heads are those of other "
-            "slices."
-        ),
+        *((of_painted,) if painted else ()),
     )

@@ -175,7 +175,7 @@ def ensembles(summary: RunSummary) -> Answer:
     """Whether answers of several models were put together."""
     if not summary.arms:
         return unknown(_(NO_ARMS), anchor="gain")
-    return met("gain", _("None: each model was judged by itself, and the figures are means over models."))
+    return met("gain", _("No: each model was judged by itself, and the figures are means over models."))
 
 
 def balance(summary: RunSummary) -> Answer:
