@@ -347,6 +347,7 @@ OPTIONAL = {
     "discriminators": "What the discriminator of each kept generator could tell",
     "memorisation": "This attack could not tell who was in the training part",
     "arms": "Sensitivity at 90 % specificity",
+    "arm_details": "What was missed, in counts",
 }
 
 
@@ -368,11 +369,13 @@ def test_every_part_of_the_evidence_is_shown_where_there_is_one_and_not_missed_w
     assert "1 (decides)" in full.text
 
 
-@pytest.mark.parametrize("absent", [("statistics", "dose", "controls"), ("learning", "external", "discriminators")])
+@pytest.mark.parametrize(
+    "absent", [("statistics", "dose", "controls"), ("learning", "external", "discriminators", "arm_details")]
+)
 def test_each_part_of_the_evidence_stands_without_the_others(run_root: Path, absent: tuple[str, ...]) -> None:
     nothing = {name: None if name in ("statistics", "external") else () for name in absent}
     text = Page(render(summary=full_summary(**nothing), run_root=run_root)).text.replace("\N{NO-BREAK SPACE}", " ")
-    parts = ("statistics", "dose", "learning", "controls", "external", "discriminators")
+    parts = ("statistics", "dose", "learning", "controls", "external", "discriminators", "arm_details")
     assert {name for name in parts if OPTIONAL[name] not in text} == set(absent)
     assert not re.findall(r"\b(None|nan|Undefined)\b", text)
 
