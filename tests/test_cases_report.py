@@ -73,7 +73,10 @@ def test_the_effect_says_whether_any_one_place_decides() -> None:
         (0.12, "about what chance would put there (without synthetic slices: 40 %)."),
         (
             0.02,
-            "less than chance would put there, so these answers rest on something else (without synthetic slices: 40 %).",
+            (
+                "less than chance would put there, so these answers rest on something else (without synthetic slices: "
+                "40 %)."
+            ),
         ),
     ],
 )
