@@ -1126,7 +1126,9 @@ def test_alarms_of_the_watch_are_counted() -> None:
     ill = with_alarms(of_diagnosis(0, "tumour")[2], stopped=True, best_wrong=2)
     text = plain(watch(build_summary(training=(ill,))).text)
     assert re.match(
-        r"The collapse watch raised 2 alarms in \d+ looks at 1 trainings\. Do not trust the generator of", text
+        r"The collapse watch raised 2 alarms\. It watched 1 training and looked at it \d+ times in all\. "
+        "Do not trust the generator of",
+        text,
     )
     well = plain(watch(build_summary(training=(watched(),))).text)
     assert "Do not trust" not in well
@@ -1168,11 +1170,13 @@ def test_the_page_shows_every_item_closed_and_leads_only_to_what_is_there(tmp_pa
 
 
 def test_every_answer_of_the_pool_leads_to_a_section_of_its_page(tmp_path: Path) -> None:
-    study_of = full_summary(**NO_FIGURES, transfer=(transfer(),))
+    study_of = full_summary(**NO_FIGURES, transfer=(transfer(),), occlusions=occlusions(1), wrong=wrong(20, 4, 3))
     ids = set(re.findall(r' id="([^"]+)"', render(summary=study_of, run_root=tmp_path)))
     used = {item.anchor for filled in checklists(study_of) for item in filled.items if item.anchor}
     assert used <= ids
-    assert len(used) > 7
+    assert used > {"looks", "wrong", "transfer", "limits"}
+    asked = study_of.model_copy(update={"reader_study": reader()})  # and no slices were drawn for readers
+    assert {item.anchor for filled in checklists(asked) for item in filled.items if item.anchor} <= ids
 
 
 def test_hostile_settings_are_shown_as_text(tmp_path: Path) -> None:

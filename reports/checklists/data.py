@@ -3,7 +3,7 @@
 from data_contracts.results import RunSummary
 from reports.checklists.items import Answer, met, partly, unknown
 from reports.checklists.settings import number, switch
-from reports.language import _, plural
+from reports.language import _, capitalised, plural
 from reports.numbers import decimal, slices, units
 from reports.wording.data import data_sentence, kept_out_sentence, label_sentence
 from reports.wording.names import diagnosis_name
@@ -214,7 +214,7 @@ def _sides(summary: RunSummary) -> list[str]:
     told = _("{diagnosis}: learned from {train} of {train_units}, tested on {test} of {test_units} (fold 0).")
     return [
         told.format(
-            diagnosis=diagnosis_name(c.diagnosis).capitalize(),
+            diagnosis=capitalised(diagnosis_name(c.diagnosis)),
             train=slices(c.train_slices),
             train_units=units(c.train_subjects, known=known),
             test=slices(c.test_slices),

@@ -14,6 +14,8 @@ def evidence() -> dict[str, str]:
         "diversity": _("Diversity"),
         "transfer": _("Transfer"),
         "copies": _("Copies"),
+        "looks": _("What the classifier looks at"),
+        "wrong": _("Wrong cases"),
         READER_ANCHOR: _("Reader study"),
         "training": _("Training"),
         "limits": _("Limits"),

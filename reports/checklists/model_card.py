@@ -7,9 +7,9 @@ headings and questions are in our words.
 from data_contracts.results import FidelityScores, RunSummary, TrainingRecord
 from reports.checklists import data, sets, study
 from reports.checklists.items import Answer, Checklist, Section, item, met, partly, unknown
-from reports.language import _, grouped, plural
+from reports.language import _, capitalised, plural
 from reports.lights import copies_light
-from reports.numbers import decimal, percent, points_interval, significant, slices, units
+from reports.numbers import decimal, percent, points_interval, significant, slices, units, whole
 from reports.wording.diversity import PAINTED_VARIETY, primary_fidelity
 from reports.wording.names import is_painted, slices_of
 from reports.wording.watch import doubt, looks
@@ -143,7 +143,7 @@ def compared_with(summary: RunSummary) -> Answer:
         _("Real slices kept from their training, {slices} in each comparison.").format(slices=slices(most))
         if fewest == most
         else _("Real slices kept from their training, {low} to {high} in a comparison.").format(
-            low=grouped(fewest), high=slices(most)
+            low=whole(fewest), high=slices(most)
         )
     )
     return met("diversity", told, same)
@@ -171,7 +171,7 @@ def certainty(summary: RunSummary) -> Answer:
 def likeness(summary: RunSummary) -> Answer:
     """The main measures of the weakest and strongest set of each diagnosis, with n; nothing of painted slices."""
     if is_painted(summary):
-        return unknown(PAINTED_VARIETY, anchor="diversity")
+        return unknown(_(PAINTED_VARIETY), anchor="diversity")
     found = primary_fidelity(summary.fidelity)
     if not found:
         return unknown(_("Likeness and variety were not measured."), anchor="diversity")
@@ -184,7 +184,7 @@ def likeness(summary: RunSummary) -> Answer:
 
 def _figures(scores: FidelityScores) -> str:
     told = _(
-        "{slices_of}, fold {fold} (least coverage), held-out real in brackets: precision {precision} "
+        "{slices}, fold {fold} (least coverage), held-out real in brackets: precision {precision} "
         "({real_precision}), recall {recall} ({real_recall}), coverage {coverage} ({real_coverage}), "
         "density {density} ({real_density}), kernel distance {kid} ({real_kid}); n = {n} each."
     )
@@ -195,13 +195,13 @@ def _figures(scores: FidelityScores) -> str:
         for name in ("precision", "recall", "coverage")
     }
     return told.format(
-        slices_of=slices_of(scores.diagnosis).capitalize(),
+        slices=capitalised(slices_of(scores.diagnosis)),
         fold=scores.fold,
         density=decimal(synthetic.density, 2),
         real_density=decimal(real.density, 2),
         kid=significant(synthetic.kid),
         real_kid=significant(real.kid),
-        n=grouped(scores.n),
+        n=whole(scores.n),
         **shares,
     )
 
@@ -222,12 +222,13 @@ def watch(summary: RunSummary) -> Answer:
     if not watched:
         return unknown(_("No watch looked on while they were trained."), anchor="training")
     alarms = sum(len(record.alarms) for record in watched)
-    told = plural(
-        "The collapse watch raised {n} alarm in {looks} looks at {trainings} trainings.",
-        "The collapse watch raised {n} alarms in {looks} looks at {trainings} trainings.",
-        alarms,
-    ).format(looks=grouped(sum(len(looks(r)) for r in watched)), trainings=grouped(len(watched)))
-    return met("training", told, *_doubts(summary.training))
+    raised = plural("The collapse watch raised {n} alarm.", "The collapse watch raised {n} alarms.", alarms)
+    looked = plural(
+        "It watched {n} training and looked at it {looks} times in all.",
+        "It watched {n} trainings and looked at them {looks} times in all.",
+        len(watched),
+    ).format(looks=whole(sum(len(looks(record)) for record in watched)))
+    return met("training", raised, looked, *_doubts(summary.training))
 
 
 def _doubts(training: tuple[TrainingRecord, ...]) -> tuple[str, ...]:

@@ -1,10 +1,17 @@
 """What readers said of the synthetic slices, where they were asked."""
 
+from typing import Final
+
 from data_contracts.results import RunSummary
 from reports.language import _, plural
 from reports.numbers import percent_interval, slices
 
-READER_ANCHOR = "reader-study"
+READER_ANCHOR: Final = "reader-study"
+
+
+def readers_anchor(summary: RunSummary) -> str:
+    """Where the readers' answers stand: their section is there only where slices were drawn for them."""
+    return READER_ANCHOR if summary.reader_slices else "diversity"
 
 
 def told_apart(summary: RunSummary) -> str:

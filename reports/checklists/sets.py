@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 from data_contracts.results import ArmScores, MemorisationScores, RunSummary
 from reports.checklists.items import Answer, met, partly, unknown
-from reports.checklists.readers import READER_ANCHOR, diagnoses_seen, told_apart
+from reports.checklists.readers import diagnoses_seen, readers_anchor, told_apart
 from reports.checklists.settings import text
-from reports.language import _, grouped, plural
+from reports.language import _, plural
 from reports.lights import copies_light, diversity_light
-from reports.numbers import percent, percent_interval, slices, units
+from reports.numbers import percent, percent_interval, slices, units, whole
 from reports.wording.controls import failed_controls
 from reports.wording.copies import anatomy_reading
 from reports.wording.data import lesions_reading
-from reports.wording.names import find_arm, is_painted, slices_of
+from reports.wording.names import find_arm, is_painted, kind
 from reports.wording.paste import recommendation
 from reports.wording.transfer import flagged, transfer_count, transfer_reading
 from reports.wording.verdict import advice
@@ -56,7 +56,7 @@ def _by_fold(found: Sequence[MemorisationScores]) -> list[str]:
         told.format(
             fold=fold,
             counts=", ".join(
-                _("{n} {slices_of}").format(n=grouped(scores.n_kept), slices_of=slices_of(scores.diagnosis))
+                plural("{n} {kind} slice", "{n} {kind} slices", scores.n_kept).format(kind=kind(scores.diagnosis))
                 for scores in found
                 if scores.fold == fold
             ),
@@ -81,11 +81,11 @@ def diagnoses_hold(summary: RunSummary) -> Answer:
     seen_by = diagnoses_seen(summary)
     readers = seen_by or _("No reader was asked whether each slice shows its diagnosis.")
     if not summary.transfer:
-        return met(READER_ANCHOR, seen_by) if seen_by else unknown(readers, anchor="limits")
+        return met(readers_anchor(summary), seen_by) if seen_by else unknown(readers, anchor="limits")
     seen = sum(scores.real_to_synthetic for scores in summary.transfer) / len(summary.transfer)
     told = _("A classifier of real slices names it with {accuracy} balanced accuracy; 50 % is guessing.")
     said = told.format(accuracy=percent(seen))
-    return met(READER_ANCHOR, seen_by, said) if seen_by else partly("transfer", said, readers)
+    return met(readers_anchor(summary), seen_by, said) if seen_by else partly("transfer", said, readers)
 
 
 def shows_patients(summary: RunSummary) -> Answer:
@@ -154,8 +154,8 @@ def learned_from(summary: RunSummary) -> Answer:
     """How many real slices and patients each network learned from."""
     if not summary.training:
         return unknown(_("This run recorded no training of what made the slices."), anchor="training")
-    told = _("Networks of {slices_of} learned from {low} to {high} of up to {units}, in each fold its own.")
-    same = _("Networks of {slices_of} learned from {high} of up to {units}.")
+    told = _("Networks of {kind} slices learned from {low} to {high} of up to {units}, in each fold its own.")
+    same = _("Networks of {kind} slices learned from {high} of up to {units}.")
     known = summary.data.subjects_known
     sentences = []
     for diagnosis in dict.fromkeys(record.diagnosis for record in summary.training):
@@ -163,8 +163,8 @@ def learned_from(summary: RunSummary) -> Answer:
         n = sorted(record.n_slices for record in of)
         sentences.append(
             (same if n[0] == n[-1] else told).format(
-                slices_of=slices_of(diagnosis),
-                low=grouped(n[0]),
+                kind=kind(diagnosis),
+                low=whole(n[0]),
                 high=slices(n[-1]),
                 units=units(max(record.n_subjects for record in of), known=known),
             )
@@ -182,9 +182,9 @@ def screen(summary: RunSummary) -> Answer:
         "copies",
         told.format(
             made=slices(sum(scores.n_generated for scores in found)),
-            copies=grouped(sum(scores.n_near_copies for scores in found)),
-            broken=grouped(sum(scores.n_broken for scores in found)),
-            kept=grouped(sum(scores.n_kept for scores in found)),
+            copies=whole(sum(scores.n_near_copies for scores in found)),
+            broken=whole(sum(scores.n_broken for scores in found)),
+            kept=whole(sum(scores.n_kept for scores in found)),
         ),
         _("Nobody looked through what was kept."),
     )
@@ -293,7 +293,7 @@ def marked(summary: RunSummary) -> Answer:
     )
     readers = told_apart(summary)
     if readers:
-        return met(READER_ANCHOR, said, shown, readers)
+        return met(readers_anchor(summary), said, shown, readers)
     return partly("copies", said, shown, _("Whether a reader can tell it from real slices was not asked."))
 
 

@@ -11,11 +11,11 @@ from data_contracts.results import FidelityScores, RunSummary
 from reports.checklists.items import Answer, Checklist, Level, Section, item, met, not_met, partly, unknown
 from reports.checklists.readers import told_apart
 from reports.checklists.sets import not_screened, screened
-from reports.language import _, grouped
+from reports.language import _
 from reports.lights import REACH_CAUTION, REACH_GOOD, copies_light, diversity_light, reach
-from reports.numbers import decimal, percent, significant, slices
+from reports.numbers import decimal, percent, significant, slices, whole
 from reports.wording.diversity import PAINTED_VARIETY, primary_fidelity
-from reports.wording.names import is_painted, slices_of
+from reports.wording.names import is_painted, kind, slices_of
 from reports.wording.transfer import transfer_count
 
 BROKEN_TOLERATED: Final = 0.10  # share of what was made that may be broken, and is refused in any case
@@ -46,7 +46,7 @@ def congruence(summary: RunSummary) -> Answer:
     """By precision over that of held-out real slices, in the weakest diagnosis and fold; not of painted slices."""
     carried = transfer_count(summary.transfer)
     if is_painted(summary):
-        return _unlike(PAINTED_VARIETY, carried)
+        return _unlike(_(PAINTED_VARIETY), carried)
     found = [scores for scores in primary_fidelity(summary.fidelity) if scores.held_out_real.precision > 0]
     if not found:
         return _unlike(_("Likeness to held-out real slices was not measured."), carried)
@@ -66,17 +66,17 @@ def _unlike(unmeasured: str, carried: str) -> Answer:
 
 def _likeness(scores: FidelityScores) -> str:
     told = _(
-        "Weakest, {slices_of}, fold {fold}: {precision} look like a training slice, held-out real ones {real}; kernel "
-        "distance {kid}, held-out real ones {real_kid}; n = {n} each."
+        "Weakest, {kind} slices, fold {fold}: {precision} look like a training slice, held-out real ones {real}; "
+        "kernel distance {kid}, held-out real ones {real_kid}; n = {n} each."
     )
     return told.format(
-        slices_of=slices_of(scores.diagnosis),
+        kind=kind(scores.diagnosis),
         fold=scores.fold,
         precision=percent(scores.synthetic.precision, 0),
         real=percent(scores.held_out_real.precision, 0),
         kid=significant(scores.synthetic.kid),
         real_kid=significant(scores.held_out_real.kid),
-        n=grouped(scores.n),
+        n=whole(scores.n),
     )
 
 
@@ -93,11 +93,11 @@ def constraint(summary: RunSummary) -> Answer:
         return not_screened()
     worst = max(found, key=lambda scores: scores.n_broken / scores.n_generated)
     share = worst.n_broken / worst.n_generated
-    told = _("Refused as broken, by greys and contrast: {broken} of {made}, at worst {share} of {slices_of}.").format(
-        broken=grouped(sum(scores.n_broken for scores in found)),
+    told = _("Refused as broken, by greys and contrast: {broken} of {made}, at worst {share} of {kind} slices.").format(
+        broken=whole(sum(scores.n_broken for scores in found)),
         made=slices(sum(scores.n_generated for scores in found)),
         share=percent(share),
-        slices_of=slices_of(worst.diagnosis),
+        kind=kind(worst.diagnosis),
     )
     anatomy = _("Whether anatomy and lesions are right, nobody judged.")
     answer = partly if share <= BROKEN_TOLERATED else not_met
@@ -153,22 +153,22 @@ def consistency(summary: RunSummary) -> Answer:
     """By what the weakest set reaches over what the strongest does; at best in part, for groups are not known."""
     groups = _("By age, sex, scanner or over time it is not known.")
     if is_painted(summary):
-        return unknown(PAINTED_VARIETY, groups, anchor="diversity")
+        return unknown(_(PAINTED_VARIETY), groups, anchor="diversity")
     reached = [(ratio, scores) for scores in primary_fidelity(summary.fidelity) if (ratio := reach(scores)) is not None]
     if len(reached) < 2 or max(ratio for ratio, _scores in reached) <= 0:
         return unknown(_("Fewer than two sets could be compared."), groups, anchor="diversity")
     (low, weakest), (high, strongest) = (by(reached, key=lambda pair: pair[0]) for by in (min, max))
     told = _(
-        "Of what held-out real slices reach, {weakest} (fold {fold}) reach {low} and {strongest} (fold {other}) "
-        "{high}, in {n} sets."
+        "Of what held-out real slices reach, {weakest} slices (fold {fold}) reach {low} and {strongest} slices "
+        "(fold {other}) {high}, in {n} sets."
     ).format(
-        weakest=slices_of(weakest.diagnosis),
+        weakest=kind(weakest.diagnosis),
         fold=weakest.fold,
         low=percent(low, 0),
-        strongest=slices_of(strongest.diagnosis),
+        strongest=kind(strongest.diagnosis),
         other=strongest.fold,
         high=percent(high, 0),
-        n=grouped(len(reached)),
+        n=whole(len(reached)),
     )
     answer = partly if low >= REACH_CAUTION * high else not_met
     return answer("diversity", told, groups)

@@ -5,12 +5,12 @@ from typing import Final
 from data_contracts.results import PRIMARY_ARM, REFERENCE_ARM, ArmScores, RunSummary
 from reports.checklists.items import Answer, met, not_met, partly, unknown
 from reports.checklists.settings import number, setting, switch, text
-from reports.language import _, grouped, later, plural
+from reports.language import _, later, plural
 from reports.limits import limits
-from reports.numbers import decimal, images, percent, percent_interval, points_interval, slices, units
+from reports.numbers import decimal, images, percent, percent_interval, points_interval, slices, units, whole
 from reports.wording.controls import controls_count, failed_controls, unsure_count
 from reports.wording.further import external_units
-from reports.wording.names import METRIC_NAMES, find_arm, is_painted
+from reports.wording.names import find_arm, is_painted, metric_words
 from reports.wording.transfer import flagged
 from reports.wording.verdict import advice, headline, smallest_difference
 
@@ -75,7 +75,7 @@ def makers(summary: RunSummary) -> str:
             "{n} generators were trained, of up to {weights} weights each, against a discriminator each.",
             len(summary.training),
         )
-    return told.format(weights=grouped(largest))
+    return told.format(weights=whole(largest))
 
 
 def family(summary: RunSummary) -> str:
@@ -138,7 +138,7 @@ def course(summary: RunSummary) -> Answer:
             _("Each network that makes slices was shown {images}.").format(images=images(seen[0]))
             if seen[0] == seen[-1]
             else _("Each network that makes slices was shown {low} to {high}.").format(
-                low=grouped(seen[0]), high=images(seen[-1])
+                low=whole(seen[0]), high=images(seen[-1])
             )
         )
     trained = (
@@ -219,8 +219,7 @@ def output(summary: RunSummary) -> Answer:
 
 def measures(summary: RunSummary) -> Answer:
     """What decides, and what stands beside it."""
-    metric = summary.difference.metric
-    decides = _("What decides is the difference in {metric}.").format(metric=_(METRIC_NAMES.get(metric, metric)))
+    decides = _("What decides is the difference in {metric}.").format(metric=metric_words(summary.difference.metric))
     if not summary.arms:
         return partly("gain", decides, _(NO_ARMS))
     beside = [_("accuracy"), _("AUC"), _("sensitivity"), _("specificity")]
@@ -303,29 +302,29 @@ def other_setting(summary: RunSummary) -> Answer:
 def looked_at(summary: RunSummary) -> Answer:
     """Whether it was shown what the classifier looks at."""
     if summary.occlusions is None:
-        return not_met("gain", _("Not done: this run did not map what the classifier looks at."))
+        return not_met("limits", _("Not done: this run did not map what the classifier looks at."))
     if not summary.occlusions.cases:
-        return unknown(_("Occlusion maps were asked for, and none was made."), anchor="gain")
+        return unknown(_("Occlusion maps were asked for, and none was made."), anchor="looks")
     n = len(summary.occlusions.cases)
     told = plural(
         "Occlusion maps of {n} real test slice show where its classifiers look.",
         "Occlusion maps of {n} real test slices show where the classifiers look.",
         n,
     )
-    return met("gain", told, _("They say where, not why."))
+    return met("looks", told, _("They say where, not why."))
 
 
 def failures(summary: RunSummary) -> Answer:
     """Whether wrong answers were looked into."""
     if summary.wrong is None:
-        return not_met("gain", _("Not done: this run did not list the slices that were called wrong."))
+        return not_met("limits", _("Not done: this run did not list the slices that were called wrong."))
     wrong = summary.wrong
     told = plural(
         "{n} of {all} was called wrong with synthetic slices, {without} without.",
         "{n} of {all} were called wrong with synthetic slices, {without} without.",
         wrong.both.n_slices + wrong.broken.n_slices,
-    ).format(all=slices(wrong.n_slices), without=grouped(wrong.both.n_slices + wrong.mended.n_slices))
-    return partly("gain", told, _("Why they were is for a reader to say."))
+    ).format(all=slices(wrong.n_slices), without=whole(wrong.both.n_slices + wrong.mended.n_slices))
+    return partly("wrong", told, _("Why they were is for a reader to say."))
 
 
 # --- what came of it ---
