@@ -46,7 +46,7 @@ def page_texts() -> dict[str, str]:
         "finished": _("All {n} slices are answered. What is left is to save your answers."),
         "begin": _("Begin"),
         "other": _("Begin anew, as another reader"),
-        "forget": _("Begin anew? The {i} answers that are kept in this browser are then lost."),
+        "forget": _("Begin anew? What is kept in this browser ({i} of {n} answers) is then lost."),
         "unsaved": _("Begin anew? The answers are lost unless you have saved their file."),
     }
 
