@@ -14,8 +14,10 @@ from typing import Final
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from data_contracts.results import Estimate
+from reports.language import in_symbols
 
 # matplotlib knows no CSS variables: it draws in these stand-ins, and `svg` puts the variables in their place.
 INK, MUTED, LINE, ACCENT, BAND, CARD = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
@@ -84,8 +86,18 @@ def upright(axes: Axes, place: float, value: Estimate, marker: str, colour: str)
     axes.plot(place, 100 * value.estimate, marker, color=colour, markersize=6)
 
 
+class _ReadersFormatter(ScalarFormatter):
+    """Numbers along an axis with the decimal sign of the language that is spoken."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return in_symbols(super().__call__(x, pos))
+
+
 def svg(figure: Figure, label: str) -> str:
     """The figure as one inline `<svg>` element that says aloud what it shows."""
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        if type(axis.get_major_formatter()) is ScalarFormatter:
+            axis.set_major_formatter(_ReadersFormatter())
     buffer = StringIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}  # no day, no version: same bytes
     with mpl.rc_context({"svg.hashsalt": label}):  # ids follow from it: fixed, and no id twice on a page

@@ -17,7 +17,8 @@ from data_contracts.results import (
     LearningPoint,
 )
 from reports.figures.drawing import ACCENT, BAND, BELOW_LABEL, INK, MUTED, interval, plot, rows, style, svg, upright
-from reports.numbers import percent, percent_interval, points, points_interval
+from reports.language import _
+from reports.numbers import NBSP, decimal, general, percent, percent_interval, points, points_interval, whole
 from reports.wording.further import dose_name
 from reports.wording.names import arm_name, reference_name
 
@@ -34,9 +35,10 @@ def forest(arms: Sequence[ArmScores]) -> str:
             label = f"{arm_name(arm.arm)}: {percent_interval(score)}"
             marker = {PRIMARY_ARM: "D", REFERENCE_ARM: "s"}.get(arm.arm, "o")
             interval(axes, row, (score.low, score.estimate, score.high), label, marker, strong=arm.arm == PRIMARY_ARM)
-        axes.set_xlabel("balanced accuracy, % (dotted: chance, 50 %)")
+        axes.set_xlabel(_("balanced accuracy, % (dotted: chance, 50 %)"))
         spoken = "; ".join(f"{arm_name(a.arm)} {percent_interval(a.balanced_accuracy)}" for a in arms)
-        return svg(figure, f"Forest plot of balanced accuracy with 95 % intervals. {spoken}.")
+        said = _("Forest plot of balanced accuracy with 95 % intervals. {arms}.")
+        return svg(figure, said.format(arms=spoken))
 
 
 def differences(compared: Sequence[Difference]) -> str:
@@ -51,16 +53,27 @@ def differences(compared: Sequence[Difference]) -> str:
                 Rectangle((-margin, row - BELOW_LABEL), 2 * margin, 2 * BELOW_LABEL, color=BAND, linewidth=0)
             )
             axes.vlines(0, row - BELOW_LABEL, row + BELOW_LABEL, color=INK, linewidth=1)
-            numbers = f"{points(d.estimate)} ({points(d.low)} to {points(d.high)})"  # the axis names the unit
-            label = f"against {reference_name(d.reference)}: {numbers}"
+            label = _("against {reference}: {change} ({low} to {high})").format(  # the axis names the unit
+                reference=reference_name(d.reference),
+                change=points(d.estimate),
+                low=points(d.low),
+                high=points(d.high),
+            )
             interval(axes, row, (d.low, d.estimate, d.high), label, "D" if row == 0 else "o", strong=row == 0)
-        axes.set_xlabel("\N{LEFTWARDS ARROW} worse    percentage points    better \N{RIGHTWARDS ARROW}")
-        spoken = "; ".join(f"against {reference_name(d.reference)} {points_interval(d)}" for d in compared)
-        return svg(
-            figure,
-            f"Difference made by synthetic slices, with 95 % intervals: {spoken}. "
-            f"Shaded: no difference, ±{margin:.1f} points.",
+        axes.set_xlabel(
+            _("{left} worse    percentage points    better {right}").format(
+                left="\N{LEFTWARDS ARROW}", right="\N{RIGHTWARDS ARROW}"
+            )
         )
+        against = _("against {reference} {difference}")
+        spoken = "; ".join(
+            against.format(reference=reference_name(d.reference), difference=points_interval(d)) for d in compared
+        )
+        said = _(
+            "Difference made by synthetic slices, with 95 % intervals: {differences}. Shaded: no difference, ±{margin} "
+            "points."
+        )
+        return svg(figure, said.format(differences=spoken, margin=decimal(margin, 1)))
 
 
 def dose(tried: Sequence[DosePoint], *, margin: float) -> str:
@@ -76,12 +89,16 @@ def dose(tried: Sequence[DosePoint], *, margin: float) -> str:
         for point in tried:
             decides = point.ratio == PRIMARY_RATIO
             upright(axes, log2(point.ratio), point.difference, "D" if decides else "o", ACCENT if decides else INK)
-        axes.set_xticks([log2(point.ratio) for point in tried], [f"{point.ratio:g}" for point in tried])
+        axes.set_xticks([log2(point.ratio) for point in tried], [general(point.ratio) for point in tried])
         axes.margins(x=0.1)
-        axes.set_xlabel("synthetic slices a real one")
-        axes.set_ylabel("difference, points")
-        spoken = "; ".join(f"at {dose_name(point.ratio)} {points_interval(point.difference)}" for point in tried)
-        return svg(figure, f"Difference made by synthetic slices at each dose, with 95 % intervals: {spoken}.")
+        axes.set_xlabel(_("synthetic slices a real one"))
+        axes.set_ylabel(_("difference, points"))
+        at = _("at {dose} {difference}")
+        spoken = "; ".join(
+            at.format(dose=dose_name(point.ratio), difference=points_interval(point.difference)) for point in tried
+        )
+        said = _("Difference made by synthetic slices at each dose, with 95 % intervals: {differences}.")
+        return svg(figure, said.format(differences=spoken))
 
 
 def learning(tried: Sequence[LearningPoint], *, known: bool) -> str:
@@ -100,18 +117,23 @@ def learning(tried: Sequence[LearningPoint], *, known: bool) -> str:
             (PRIMARY_ARM, "D", ACCENT, "-", aside),
         )
         for arm, marker, colour, dashes, shift in series:
-            there = [(point, point.arms[arm]) for point in tried if arm in point.arms]
+            there = [point for point in tried if arm in point.arms]
             if not there:
                 continue
-            places = [point.n_subjects + shift for point, _ in there]
-            axes.plot(places, [100 * e.estimate for _, e in there], dashes, color=colour, linewidth=1.2)
-            for place, (_, estimate) in zip(places, there, strict=True):
+            places = [point.n_subjects + shift for point in there]
+            estimates = [point.arms[arm] for point in there]
+            axes.plot(places, [100 * e.estimate for e in estimates], dashes, color=colour, linewidth=1.2)
+            for place, estimate in zip(places, estimates, strict=True):
                 upright(axes, place, estimate, marker, colour)
             axes.plot([], [], dashes, marker=marker, color=colour, label=arm_name(arm))
-            of = ", ".join(f"{percent(p.share, 0)} {percent_interval(estimate)}" for p, estimate in there)
+            of = ", ".join(f"{percent(p.share, 0)} {percent_interval(p.arms[arm])}" for p in there)
             spoken.append(f"{arm_name(arm)}: {of}")
-        axes.set_xticks([p.n_subjects for p in tried], [f"{p.n_subjects:,.0f}\n{100 * p.share:.0f} %" for p in tried])
-        axes.set_xlabel(f"{'subjects' if known else 'image groups'} learned from, a fold")
-        axes.set_ylabel("balanced accuracy, %")
+        axes.set_xticks(
+            [p.n_subjects for p in tried],
+            [f"{whole(p.n_subjects)}\n{percent(p.share, 0).replace(NBSP, ' ')}" for p in tried],
+        )
+        axes.set_xlabel(_("subjects learned from, a fold") if known else _("image groups learned from, a fold"))
+        axes.set_ylabel(_("balanced accuracy, %"))
         figure.legend(loc="outside upper left", ncols=1, handletextpad=0.4, borderaxespad=0)
-        return svg(figure, f"Balanced accuracy by share of subjects learned from, 95 % intervals. {'; '.join(spoken)}.")
+        said = _("Balanced accuracy by share of subjects learned from, 95 % intervals. {arms}.")
+        return svg(figure, said.format(arms="; ".join(spoken)))

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from data_contracts.results import CurvePoint, TrainingRecord
 from reports.figures.drawing import ACCENT, INK, LINE, MUTED, WIDTH, style, svg
-from reports.numbers import decimal, percent
-from reports.wording.names import diagnosis_name, maker, slices_of
+from reports.language import _
+from reports.numbers import decimal, percent, whole
+from reports.wording.names import diagnosis_name, kind, maker
 from reports.wording.watch import alarm_possible, ended_at_alarm, n_compared
 
 Value = Callable[[CurvePoint], float | None]  # one measure of a tick; None where it was not taken
@@ -25,18 +26,19 @@ def curves(record: TrainingRecord, *, painted: bool = False) -> str:
         figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
         losses, accuracy = figure.subplots(2, 1, sharex=True)
         _over_training(losses, record, lambda p: p.generator_loss, ACCENT, label=maker(painted=painted))
-        _over_training(losses, record, lambda p: p.discriminator_loss, MUTED, style="--", label="discriminator")
-        losses.set_ylabel("loss, no unit")
+        _over_training(losses, record, lambda p: p.discriminator_loss, MUTED, style="--", label=_("discriminator"))
+        losses.set_ylabel(_("loss, no unit"))
         _over_training(accuracy, record, lambda p: 100 * p.discriminator_accuracy, INK)
         accuracy.axhline(50, color=MUTED, linewidth=0.8, linestyle=":")
         accuracy.set_ylim(0, 104)
-        accuracy.set_ylabel("told apart, %")
-        accuracy.set_xlabel("images seen, thousands (dotted: a draw, 50 %)")
+        accuracy.set_ylabel(_("told apart, %"))
+        accuracy.set_xlabel(_("images seen, thousands (dotted: a draw, 50 %)"))
         for axes in (losses, accuracy):
             axes.grid(axis="y", color=LINE, linewidth=0.6)
         figure.legend(loc="outside upper left", ncols=2, handletextpad=0.4, borderaxespad=0)
         name = diagnosis_name(record.diagnosis)
-        return svg(figure, f"Losses and share of images told apart by the discriminator during training, {name}.")
+        said = _("Losses and share of images told apart by the discriminator during training, {diagnosis}.")
+        return svg(figure, said.format(diagnosis=name))
 
 
 def health(record: TrainingRecord) -> str:
@@ -48,13 +50,13 @@ def health(record: TrainingRecord) -> str:
     record: with at least one look of the watch.
     """
     rows: tuple[tuple[str, Value, Value], ...] = (
-        ("coverage, %", lambda p: _times(100, p.coverage), lambda p: _times(100, p.coverage_real)),
+        (_("coverage, %"), lambda p: _times(100, p.coverage), lambda p: _times(100, p.coverage_real)),
         (
-            "diversity,\n% of real",
+            _("diversity,\n% of real"),
             lambda p: _times(100, _over(p.diversity, p.diversity_real)),
             lambda p: _times(100, _over(p.diversity_real, p.diversity_real)),
         ),
-        ("KID,\nno unit", lambda p: p.kid, lambda p: p.kid_real),
+        (_("KID,\nno unit"), lambda p: p.kid, lambda p: p.kid_real),
     )
     with style():
         strip = 0.2 * max(1, len(record.alarms) + (record.kept_at is not None))  # inches
@@ -63,14 +65,14 @@ def health(record: TrainingRecord) -> str:
         _alarms(timeline, record)
         for axes, (label, generated, real) in zip(panels, rows, strict=True):
             first = axes is panels[0]
-            _over_training(axes, record, real, MUTED, style="--", label="real against real" if first else None)
-            _over_training(axes, record, generated, ACCENT, label="generated" if first else None)
+            _over_training(axes, record, real, MUTED, style="--", label=_("real against real") if first else None)
+            _over_training(axes, record, generated, ACCENT, label=_("generated") if first else None)
             axes.set_ylabel(label)
             axes.grid(axis="y", color=LINE, linewidth=0.6)
             axes.set_ylim(*_reach(record, generated, real))
             if (kept := _kept(record)) is not None and (value := generated(kept)) is not None:
                 axes.plot(kept.images_seen / 1000, value, "D", color=ACCENT, markersize=6, clip_on=False)
-        panels[-1].set_xlabel("images seen, thousands")
+        panels[-1].set_xlabel(_("images seen, thousands"))
         figure.legend(loc="outside upper left", ncols=2, handletextpad=0.4, borderaxespad=0)
         return svg(figure, _health_aloud(record))
 
@@ -119,7 +121,9 @@ def _over_training(
 
 def _alarms(axes: Axes, record: TrainingRecord) -> None:
     """The alarms in order, one below the other, then the kept moment: each a sign beside its word."""
-    words = [f"alarm {n + 1}" for n in range(len(record.alarms))] + ["kept"] * (record.kept_at is not None)
+    words = [_("alarm {number}").format(number=n + 1) for n in range(len(record.alarms))]
+    if record.kept_at is not None:
+        words.append(_("kept"))
     axes.set_yticks(range(len(words)), words)
     axes.set_ylim(max(1, len(words)) - 0.4, -0.6)
     axes.tick_params(axis="x", length=0)
@@ -151,24 +155,40 @@ def _reach(record: TrainingRecord, generated: Value, real: Value) -> tuple[float
 
 def _health_aloud(record: TrainingRecord) -> str:
     """The figure in one sentence, with the numbers of the kept moment."""
-    alarms = ", ".join(f"{alarm.images_seen:,}" for alarm in record.alarms)
-    none = "no alarm" if alarm_possible(record) else "no alarm was possible"
-    said = f"alarms at {alarms} images seen" if alarms else none
-    n = n_compared(record)
-    kept = _kept(record)
-    if kept is not None:
-        shares = [
-            f"{name} {percent(value, 0)}{'' if real is None else f' (real against real: {percent(real, 0)})'}"
-            for name, value, real in (
-                ("coverage", kept.coverage, kept.coverage_real),
-                ("diversity, share of real", _over(kept.diversity, kept.diversity_real), None),
-            )
-            if value is not None
-        ]
-        said += (
-            f"; kept at {kept.images_seen:,}: {', '.join([*shares, f'kernel distance {decimal(kept.kid or 0, 4)}'])}"
+    if record.alarms:
+        alarms = ", ".join(whole(alarm.images_seen) for alarm in record.alarms)
+        said = _("alarms at {places} images seen").format(places=alarms)
+    else:
+        said = _("no alarm") if alarm_possible(record) else _("no alarm was possible")
+    if (kept := _kept(record)) is not None:
+        said = _("{alarms}; kept at {images}: {measures}").format(
+            alarms=said, images=whole(kept.images_seen), measures=", ".join(_measures_aloud(kept))
         )
-    return (
-        f"Coverage, diversity and kernel distance over the training of {slices_of(record.diagnosis)}, beside what real "
-        f"slices reach{'' if n is None else f' (n = {n:,} each)'}: {said}."
+    n = n_compared(record)
+    message = (
+        _(
+            "Coverage, diversity and kernel distance over the training of {kind} slices, beside what real slices "
+            "reach: {what}."
+        )
+        if n is None
+        else _(
+            "Coverage, diversity and kernel distance over the training of {kind} slices, beside what real slices reach "
+            "(n = {n} each): {what}."
+        )
     )
+    return message.format(kind=kind(record.diagnosis), n=whole(n or 0), what=said)
+
+
+def _measures_aloud(kept: CurvePoint) -> list[str]:
+    """What was measured at the kept moment, a phrase a measure."""
+    diversity = _over(kept.diversity, kept.diversity_real)
+    told = []
+    if kept.coverage is not None and kept.coverage_real is not None:
+        said = _("coverage {share} (real against real: {real})")
+        told.append(said.format(share=percent(kept.coverage, 0), real=percent(kept.coverage_real, 0)))
+    elif kept.coverage is not None:
+        told.append(_("coverage {share}").format(share=percent(kept.coverage, 0)))
+    if diversity is not None:
+        told.append(_("diversity, share of real {share}").format(share=percent(diversity, 0)))
+    told.append(_("kernel distance {distance}").format(distance=decimal(kept.kid or 0, 4)))
+    return told
