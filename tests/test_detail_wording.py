@@ -76,6 +76,11 @@ def test_arms_that_were_not_compared_at_one_rate_are_not_told_apart() -> None:
             "whether it is over- or under-confident cannot be told",
             "87.0 % are right; confidence less what is right: +3.0 points (0.0 to +6.0).",
         ),
+        (
+            -0.0304,  # the interval ends just below 0, and is written as if it ended there
+            "whether it is over- or under-confident cannot be told",
+            "93.0 % are right; confidence less what is right: -3.0 points (-6.0 to 0.0).",
+        ),
     ],
 )
 def test_how_sure_and_how_right(gap: float, first: str, last: str) -> None:

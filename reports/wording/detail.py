@@ -79,14 +79,18 @@ def _told_apart(tested: Secondary) -> str:
 
 
 def calibration_reading(detail: ArmDetail) -> str:
-    """Whether one arm's classifier is surer than it is right, or less sure, or whether that cannot be told."""
+    """Whether one arm's classifier is surer than it is right, or less sure, or whether that cannot be told.
+
+    Told only where the interval leaves out 0 as it is written, so that no one reads a verdict beside an end of 0.0.
+    """
     gap = detail.overconfidence
-    if gap.low > 0:
+    low, high = (round(100 * end, 1) for end in (gap.low, gap.high))
+    if low > 0:
         said = _(
             "{arm}: over-confident. The classifier is on average {confidence} sure of what it calls a slice, and "
             "{right} are right; it is surer than right by {interval}."
         )
-    elif gap.high < 0:
+    elif high < 0:
         said = _(
             "{arm}: under-confident. The classifier is on average {confidence} sure of what it calls a slice, and "
             "{right} are right; confidence less what is right: {interval}."
