@@ -22,6 +22,14 @@ Out = Annotated[Path, typer.Option("--out", help="New folder to write into.")]
 Seed = Annotated[int, typer.Option(help="Every draw of the run follows from it.", min=0)]
 
 
+class Language(StrEnum):
+    """Of `reports.language.LANGUAGES`, which would take jinja2's time to ask at every `--help`."""
+
+    ENGLISH = "en"
+    TURKISH = "tr"
+    CROATIAN = "hr"
+
+
 class FileFormat(StrEnum):
     """File formats that images are written in."""
 
@@ -343,6 +351,7 @@ def report(
         Path | None, typer.Option(metavar="RUNS", help="Instead of RUN: one page over all runs below this folder.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Instead of RUN/report.html or RUNS/index.html.")] = None,
+    lang: Annotated[Language, typer.Option(help="Of the page.")] = Language.ENGLISH,
 ) -> None:
     """Render the report of a finished run again, or an index of many runs; needs no torch."""
     from flows.errors import ConfigError
@@ -350,9 +359,9 @@ def report(
     from flows.report import report_again
 
     if index is not None and run_folder is None:
-        page = write_index(index, out)
+        page = write_index(index, out, lang=lang)
     elif run_folder is not None and index is None:
-        page = report_again(run_folder, out)
+        page = report_again(run_folder, out, lang=lang)
     else:
         raise ConfigError("name one of the two: the folder of a finished run, or with --index one that holds runs")
     typer.echo(page)
