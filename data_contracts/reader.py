@@ -110,7 +110,8 @@ def check_answers(files: Sequence[tuple[str, ReaderAnswers]], key: ReaderKey) ->
         # who gave no name is told apart by the order, drawn anew each time
         reader = told.reader.strip().casefold() or f"order {told.seed}"
         if reader in readers:
-            detail = f"the same reader as in {readers[reader]}; name each reader's answers once"
+            detail = f"the same reader as in {readers[reader]}; name each reader's answers once, or, of two people, "
+            detail += "change the name in one of the files"
             found.append(Violation(name, "reader twice", detail))
         readers.setdefault(reader, name)
     return found

@@ -34,6 +34,9 @@ from pipeline.run_dir import RunDir, read_record, whole, write_record
 ITEMS: Final = 40  # half of them synthetic
 FEWEST: Final = 8  # with fewer nothing could be told
 FEWEST_OF_DIAGNOSIS: Final = 2  # of either origin
+LOOKED_AT: Final = (
+    400  # slices of one origin and diagnosis, by lot, that may be drawn: each is looked for in every sheet
+)
 MOST_PIXELS: Final = 2_700_000  # of all slices together, so that the page stays small: 40 of 256 x 256
 
 Pixels = NDArray[np.uint8]
@@ -96,36 +99,50 @@ def draw(run: RunDir, summary: RunSummary, *, most: int = ITEMS) -> ReaderKey | 
     fold = read_record(run.splits, Splits).whole.folds[0]
     manifest = pd.read_parquet(run.manifest)
     named = {case.slice_id for told in (summary.wrong, summary.occlusions) if told for case in told.cases}
-    pools = list(_pools(run, fold, manifest, shown=_sheets(run, summary.pictures), named=named))
+    seed = seed_of(record_of(run).seed, "reader study")
+    shown = _sheets(run, summary.pictures)
+    pools = list(_pools(run, fold, manifest, shown=shown, named=named, rng=np.random.default_rng(seed)))
     size = pools[0].pixels.shape[-1]
     quarter = min(most, MOST_PIXELS // size**2) // 4
     wanted = {d: min(quarter, *(len(p.groups) for p in pools if p.diagnosis == d)) for d in DIAGNOSES}
     if min(wanted.values()) < FEWEST_OF_DIAGNOSIS or 2 * sum(wanted.values()) < FEWEST:
         return None
-    rng = np.random.default_rng([seed_of(record_of(run).seed, "reader study"), *_words(pools)])
+    rng = np.random.default_rng([seed, *_words(pools)])
     used: Counter[str] = Counter()
     chosen = [(pool, i) for pool in pools for i in choose(pool, wanted[pool.diagnosis], used=used, rng=rng)]
     return _write(run, fold.fold, [chosen[i] for i in rng.permutation(len(chosen))])
 
 
 def _pools(
-    run: RunDir, fold: Fold, manifest: pd.DataFrame, *, shown: Sequence[Pixels], named: Collection[str]
+    run: RunDir,
+    fold: Fold,
+    manifest: pd.DataFrame,
+    *,
+    shown: Sequence[Pixels],
+    named: Collection[str],
+    rng: np.random.Generator,
 ) -> Iterator[Pool]:
     """Real test slices and kept synthetic ones of the fold, a diagnosis after the other. named: shown for sure."""
     images = np.load(run.normalised(fold.fold), mmap_mode="r")
     group_of = manifest.set_index("slice_id")["group"]
     for diagnosis in DIAGNOSES:
-        of = rows_of(manifest, fold.test, diagnosis)
-        rows, pixels = manifest[of], to_uint8(images[of][:, 0])
+        of = _some(np.flatnonzero(rows_of(manifest, fold.test, diagnosis)), rng)
+        rows, pixels = manifest.iloc[of], to_uint8(images[of][:, 0])
         seen = seen_in(shown, pixels) | rows["slice_id"].isin(list(named)).to_numpy()
         yield Pool(REAL, diagnosis, pixels, tuple(rows["group"]), seen)
         folder = run.synthetic(fold.fold, diagnosis)
         made, painted = read_synthetic(folder)
-        pixels = to_uint8(painted[:, 0])
-        groups = tuple(made["slice_id"])
+        groups = made["slice_id"]
         if (folder / PAINTED_NAME).exists():  # all around its lesion it shows a patient
-            groups = tuple(group_of[source] for source in read_painted(folder)[0]["source"])
-        yield Pool(SYNTHETIC, diagnosis, pixels, groups, seen_in(shown, pixels))
+            groups = read_painted(folder)[0]["source"].map(group_of)
+        of = _some(np.arange(len(made)), rng)
+        pixels = to_uint8(painted[of, 0])
+        yield Pool(SYNTHETIC, diagnosis, pixels, tuple(groups.iloc[of]), seen_in(shown, pixels))
+
+
+def _some(places: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
+    """All places where they are few, else LOOKED_AT of them by lot; in order."""
+    return np.sort(rng.permutation(places)[:LOOKED_AT])
 
 
 def _sheets(run: RunDir, pictures: Sequence[Picture]) -> list[Pixels]:

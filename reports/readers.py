@@ -91,7 +91,10 @@ def readers_table(study: ReaderStudy) -> Table:
         _("Diagnosis right, real"),
         _("Diagnosis right, synthetic"),
     )
-    caption = _("What each reader could tell, with 95 % intervals; 50 % and an AUC of 0.5 are guessing.")
+    caption = _(
+        "What each reader could tell, with 95 % intervals; 50 % is guessing, and so is 0.5 of the AUC, the chance that "
+        "a synthetic slice is held for synthetic with more confidence than a real one."
+    )
     return Table(caption, columns, tuple(rows))
 
 
