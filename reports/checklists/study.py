@@ -302,7 +302,7 @@ def other_setting(summary: RunSummary) -> Answer:
 def looked_at(summary: RunSummary) -> Answer:
     """Whether it was shown what the classifier looks at."""
     if summary.occlusions is None:
-        return not_met("limits", _("Not done: this run did not map what the classifier looks at."))
+        return not_met("", _("Not done: this run did not map what the classifier looks at."))
     if not summary.occlusions.cases:
         return unknown(_("Occlusion maps were asked for, and none was made."), anchor="looks")
     n = len(summary.occlusions.cases)
@@ -317,7 +317,7 @@ def looked_at(summary: RunSummary) -> Answer:
 def failures(summary: RunSummary) -> Answer:
     """Whether wrong answers were looked into."""
     if summary.wrong is None:
-        return not_met("limits", _("Not done: this run did not list the slices that were called wrong."))
+        return not_met("", _("Not done: this run did not list the slices that were called wrong."))
     wrong = summary.wrong
     told = plural(
         "{n} of {all} was called wrong with synthetic slices, {without} without.",

@@ -102,7 +102,7 @@ def _analysis(summary: RunSummary) -> Section:
 
 
 def _fairness(summary: RunSummary) -> Section:
-    fair = not_met("limits", _("Not done: of age, sex and origin of the patients this run knows nothing."))
+    fair = not_met("", _("Not done: of age, sex and origin of the patients this run knows nothing."))
     return Section(
         _("Fairness, output, setting, ethics"),
         (
