@@ -542,7 +542,10 @@ def test_copy_paste_stands_beside_where_the_study_has_it_and_changes_no_verdict(
     assert found.copy_paste.verdict != "gain"  # it is the duplicates
     assert tuple(scores.arm for scores in found.arms) == PASTE.arms
     rest = tuple(scores for scores in found.arms if scores.arm != PASTED_ARM)
-    assert found.model_copy(update={"difference_to_copy_paste": None, "copy_paste": None, "arms": rest}) == alone
+    details = tuple(detail for detail in found.arm_details if detail.arm != PASTED_ARM)
+    assert len(details) == len(found.arm_details) - 1
+    without = {"difference_to_copy_paste": None, "copy_paste": None, "arms": rest, "arm_details": details}
+    assert found.model_copy(update=without) == alone
 
 
 def test_same_seed_same_comparison():
