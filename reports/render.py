@@ -44,6 +44,7 @@ OfFold = TypeVar("OfFold", Picture, FidelityScores, MemorisationScores, Training
 
 KINDS: Final = {b"\x89PNG\r\n\x1a\n": "image/png", b"GIF89a": "image/gif", b"GIF87a": "image/gif"}  # by signature
 TURNING: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # Unicode's controls of direction
+LONGEST_WORD: Final = 40  # letters: longer ones are broken anywhere, so that no column widens its table
 # bytes on the whole page; base64 makes 4/3 of them, so that the page stays under 4.5 MB
 PICTURE_BUDGET: Final = 2_000_000  # of what stands still
 FILM_BUDGET: Final = 1_000_000  # apart, so that a film never takes the place of evidence
@@ -68,6 +69,11 @@ def visible(value: object) -> object:
     return type(value)(TURNING.sub(lambda mark: f"[U+{ord(mark[0]):04X}]", value))
 
 
+def unbroken(value: object) -> bool:
+    """Whether a text holds a run of letters too long for a column, as digests and names from outside may."""
+    return any(len(word) > LONGEST_WORD for word in str(value).split())
+
+
 def environment() -> Environment:
     """The templates of this folder: everything is escaped, and a name that is not there is an error."""
     made = Environment(
@@ -78,6 +84,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=visible,
     )
+    made.tests["unbroken"] = unbroken
     made.globals.update(_=language.in_markup, plural=language.plural_in_markup)
     return made
 

@@ -22,8 +22,8 @@ from report_records import (
 )
 
 from data_contracts.results import AlarmReason, CurvePoint, Picture, Provenance, RuleCount, RunSummary
-from reports import scripts
-from reports.render import FILM_BUDGET, PICTURE_BUDGET, render, script_names
+from reports import scripts, tables
+from reports.render import FILM_BUDGET, PICTURE_BUDGET, environment, render, script_names
 
 ANCHORS = (
     "verdict",
@@ -310,6 +310,24 @@ def test_hostile_text_is_shown_as_text(run_root: Path) -> None:
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
     assert [source[5:15] for source in page.values("img", "src")] == ["image/png;", "image/gif;", "image/png;"]
     assert page.text.count(HOSTILE) > 8
+
+
+def test_marks_that_turn_text_about_are_written_out_and_nothing_else_is() -> None:
+    page = environment().from_string("<i title='{{ name }}'>{{ name }}</i> {{ 3 }} {{ _('{n} left').format(n=name) }}")
+    turned = "a\u202eb\u2066<b>\u061c"
+    said = "a[U+202E]b[U+2066]&lt;b&gt;[U+061C]"
+    assert page.render(name=turned) == f"<i title='{said}'>{said}</i> 3 {said} left"
+    harmless = "\u05e9\u05dc\u05d5\u05dd č\N{NO-BREAK SPACE}\u2212"  # right-to-left letters, our own signs
+    assert page.render(name=harmless) == f"<i title='{harmless}'>{harmless}</i> 3 {harmless} left"
+
+
+@pytest.mark.parametrize(("letters", "long"), [(40, False), (41, True)])
+def test_a_word_too_long_for_a_column_may_break_anywhere(letters: int, long: bool) -> None:
+    shown = environment().from_string("{% from 'macros.html.j2' import table with context %}{{ table(t) }}")
+    one = tables.Table(caption="Names", columns=("Name", "Other"), rows=(("x " + letters * "y", "z"),))
+    page = Page(shown.render(t=one))
+    assert page.values("th", "class") == (["long"] if long else [])
+    assert page.values("td", "class") == []
 
 
 @pytest.mark.parametrize("field", ["arms", "fidelity", "memorisation", "training", "pictures", "warnings"])
