@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.results import Occlusions, Picture, WrongCases
+from pipeline.evidence.occlusion import STRIDE
 from pipeline.formats.raster import to_uint8, write_png
 from pipeline.run_dir import RunDir, whole
 
@@ -26,6 +27,7 @@ FAINT: Final = 0.05  # fall of a probability; a map that nowhere reaches it is a
 GAP: Final = 2  # pixels of black between tiles
 COOL, HOT = np.array((255.0, 96.0, 0.0)), np.array((255.0, 240.0, 120.0))  # of a weak and of the strongest effect
 OPACITY: Final = 0.6  # of the strongest: the slice stays seen
+SMOOTH: Final = STRIDE / 3  # standard deviation, of a slice's side: the steps of the square are no borders in the head
 DASH: Final = 3  # pixels
 
 
@@ -86,7 +88,8 @@ def _row(image: Images, maps: list[Images], lesion: Flags) -> Pixels:
     outline = dashed(np.kron(lesion, np.ones((factor, factor), bool)))
     tiles = [np.repeat(grey[..., None], 3, axis=2)]
     for map_ in maps:
-        under = heated(grey, ndimage.zoom(map_, factor, order=1, grid_mode=True, mode="nearest"))
+        smooth = ndimage.gaussian_filter(map_, SMOOTH * len(image))
+        under = heated(grey, ndimage.zoom(smooth, factor, order=1, grid_mode=True, mode="nearest"))
         under[outline > 0], under[outline < 0] = 255, 0
         tiles.append(under)
     return _joined(tiles, axis=1)

@@ -36,9 +36,9 @@ def plain(text: str) -> str:
 
 def test_the_method_says_how_wide_the_square_is_and_what_colour_means() -> None:
     assert plain(words.looks_method(occlusions())) == (
-        "A square, 19 % as wide as the slice, was moved over each slice, and what lay under it was replaced by a "
-        "blurred copy. Coloured is where that lowers the probability of the answer that the classifier gave, so where "
-        "it looks; the lighter, the more. The line runs at half of the greatest effect."
+        "A square 19 % as wide as the slice was moved over each slice, and what lay under it was replaced by a "
+        "blurred copy of it. Colour marks where that lowers the probability of the answer that the classifier gave: "
+        "there it looks. The lighter, the more; a line runs at half of the greatest effect."
     )
 
 
@@ -56,13 +56,14 @@ def test_the_choice_is_by_lot_with_its_n() -> None:
 
 def test_the_effect_says_whether_any_one_place_decides() -> None:
     assert plain(words.looks_effect(occlusions())) == (
-        "In half of the 10 slices covering the place that matters most lowers that probability by 31.0 points or more "
-        "(31.0 points at most; without synthetic slices half: 24.0 points)."
+        "In half of the 10 slices, covering the place that matters most lowers that probability by 31.0 points or more "
+        "(31.0 points at most); without synthetic slices by 24.0 points or more."
     )
     pale = occlusions(*(occlusion_case(largest_fall=fall) for fall in (0.02, 0.03, 0.6)))
     assert plain(words.looks_effect(pale)) == (
-        "In half of the 3 slices covering any one place lowers that probability by 3.0 points or less (60.0 points at "
-        "most; without synthetic slices half: 24.0 points). No single place decides there, and pale colour says little."
+        "In half of the 3 slices, covering any one place lowers that probability by 3.0 points or less (60.0 points at "
+        "most); without synthetic slices by 24.0 points or less. No single place decides there, and pale colour says "
+        "little."
     )
 
 
@@ -257,6 +258,7 @@ def test_the_page_has_both_sections_and_the_map(page: str) -> None:
     assert page.count("Map of features") == 1
     assert page.count("Map of the features of") == 2
     assert page.count('alt="A real slice with') == 12
+    assert "<code>augment-mri ingest SOURCE --locate NUMBER</code>" in page
 
 
 def test_a_run_without_them_has_neither_section_nor_link(tmp_path: Path) -> None:

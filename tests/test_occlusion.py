@@ -84,10 +84,14 @@ def test_squares_that_hold_no_head_are_not_tried():
         asked.append(len(batch))
         return np.zeros(len(batch))
 
-    occlusion_maps(predict, images, tumour=yes(2))
+    maps = occlusion_maps(predict, images, tumour=yes(2))
+    assert not maps.any()
     assert asked[0] == 2
     assert set(asked[1:]) == {1}
     assert len(asked) - 1 < (SIDE // 2) ** 2 / 2
+    to_the_head = occlusion_maps(lambda batch: batch.mean((1, 2, 3)) / 2 + 0.5, images * 1, tumour=~yes(2))
+    assert not to_the_head[1].any()
+    assert not to_the_head[0][:8].any()
 
 
 def test_a_blurred_slice_keeps_its_brightness_and_loses_its_detail():

@@ -31,8 +31,9 @@ def occlusion_maps(predict: Callable[[Images], NDArray[np.float64]], images: Ima
 
     predict: images (M, 1, S, S) to the probability of tumour (M,). images: float32 (N, 1, S, S) in [-1, 1], air -1.
     tumour: bool (N,), of which slices the probability of tumour is meant; of the others that of no tumour. A map is in
-    [-1, 1], positive where what is there speaks for that answer. Squares that hold no head are not tried; squares
-    reach over the edge, so that the outermost pixels are covered as often as others.
+    [-1, 1], positive where what is there speaks for that answer, and 0 outside of the head, of which alone anything is
+    covered. Squares that hold no head are not tried; squares reach over the edge, so that the outermost pixels are
+    covered as often as others.
     """
     side = images.shape[-1]
     patch, stride = max(2, round(PATCH * side)), max(1, round(STRIDE * side))
@@ -52,7 +53,7 @@ def occlusion_maps(predict: Callable[[Images], NDArray[np.float64]], images: Ima
         fall = np.zeros(len(images))
         fall[tried] = sign[tried] * (whole[tried] - predict(covered))
         total[:, rows, columns] += fall[:, None, None]
-    return (total / count).astype(np.float32)
+    return np.where(heads, total / count, 0).astype(np.float32)
 
 
 def neutral(images: Images, heads: Flags) -> Images:

@@ -13,12 +13,12 @@ from reports.wording.names import slices_of
 def feature_map(shown: FeatureMap) -> str:
     """Points of real training (dots), held-out real (rings) and synthetic slices (diamonds); both axes on one scale."""
     with style():
-        figure = Figure(figsize=(WIDTH, 3.7), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
         axes = figure.subplots()
         sets = (  # points, name, marker, its size in points, inside, outline and its width in points
-            (shown.training, _("real, learned from"), ".", 4.0, MUTED, MUTED, 0.0),
+            (shown.training, _("real, learned from"), ".", 5.5, MUTED, MUTED, 0.0),
             (shown.held_out_real, _("real, held out"), "o", 5.0, "none", INK, 0.9),
-            (shown.synthetic, _("synthetic"), "D", 3.8, ACCENT, CARD, 0.5),
+            (shown.synthetic, _("synthetic"), "D", 3.4, ACCENT, CARD, 0.4),
         )
         for points, label, marker, size, inside, edge, width in sets:
             axes.plot(

@@ -17,17 +17,16 @@ LOOKS_LIMITS: Final = later(
 )
 OUTLINE: Final = later("The dashed outline is the lesion.")
 WRONG_NUMBERS: Final = later(
-    "The numbers below the pictures are this run’s own; with them the owner of the scans finds the files "
-    "(augment-mri ingest SOURCE --locate NUMBER)."
+    "The numbers below the pictures are this run’s own; with them the owner of the scans finds the files: {command}."
 )
 
 
 def looks_method(occlusions: Occlusions) -> str:
     """How a map came about and how it is read."""
     return _(
-        "A square, {share} as wide as the slice, was moved over each slice, and what lay under it was replaced by a "
-        "blurred copy. Coloured is where that lowers the probability of the answer that the classifier gave, so where "
-        "it looks; the lighter, the more. The line runs at half of the greatest effect."
+        "A square {share} as wide as the slice was moved over each slice, and what lay under it was replaced by a "
+        "blurred copy of it. Colour marks where that lowers the probability of the answer that the classifier gave: "
+        "there it looks. The lighter, the more; a line runs at half of the greatest effect."
     ).format(share=percent(occlusions.patch_share, 0))
 
 
@@ -64,12 +63,13 @@ def looks_effect(occlusions: Occlusions) -> str:
     }
     if median(ours) < LITTLE:
         return _(
-            "In half of the {n} covering any one place lowers that probability by {fall} or less ({most} at most; "
-            "without synthetic slices half: {reference}). No single place decides there, and pale colour says little."
+            "In half of the {n}, covering any one place lowers that probability by {fall} or less ({most} at most); "
+            "without synthetic slices by {reference} or less. No single place decides there, and pale colour says "
+            "little."
         ).format(**told)
     return _(
-        "In half of the {n} covering the place that matters most lowers that probability by {fall} or more ({most} at "
-        "most; without synthetic slices half: {reference})."
+        "In half of the {n}, covering the place that matters most lowers that probability by {fall} or more ({most} at "
+        "most); without synthetic slices by {reference} or more."
     ).format(**told)
 
 
