@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from data_contracts.machine import MachineRecord
 from data_contracts.manifest import DIAGNOSES, check_manifest
 from data_contracts.results import ARMS, RunSummary
 from data_contracts.splits import Splits, check_splits
@@ -124,7 +125,27 @@ def test_the_same_seed_gives_the_same_summary_and_report(
     assert done.returncode == 0, done.stderr
     again = RunDir(tmp_path / "again")
     assert again.summary.read_bytes() == finished.summary.read_bytes()
-    assert again.report.read_bytes() == finished.report.read_bytes()
+    pages = []
+    for number, run in enumerate((finished, again)):  # but for what each of them took
+        root = tmp_path / f"without-account-{number}"
+        shutil.copytree(run.root, root, ignore=shutil.ignore_patterns("machine.json", "models", "external"))
+        assert augment_mri("report", root).returncode == 0
+        pages.append(RunDir(root).report.read_bytes())
+    assert pages[0] == pages[1]
+
+
+def test_the_run_says_what_it_took_and_names_nobody(finished: RunDir) -> None:
+    told = read_record(finished.machine, MachineRecord)
+    assert [attempt.outcome for attempt in told.attempts] == ["finished"]
+    timed = [(stage.stage, stage.fold, stage.diagnosis) for stage in told.stages if not stage.locked]
+    assert timed[:2] == [("ingest", None, None), ("split", None, None)]
+    assert {("train", 0, diagnosis) for diagnosis in DIAGNOSES} <= set(timed)
+    assert ("classify", 0) in {(stage.stage, stage.fold) for stage in told.stages if stage.locked}
+    assert 0.5 * told.seconds < sum(stage.seconds for stage in told.stages) <= told.seconds + 5
+    assert told.faults == ()
+    written = finished.machine.read_text()
+    assert str(finished.root) not in written
+    assert "Time by stage" in finished.report.read_text()
 
 
 def test_a_killed_run_resumes_to_the_same_results(
@@ -143,6 +164,9 @@ def test_a_killed_run_resumes_to_the_same_results(
     done = augment_mri(*study, "--out", root, "--resume")
     assert done.returncode == 0, done.stderr
     assert RunDir(root).summary.read_bytes() == finished.summary.read_bytes()
+    told = read_record(RunDir(root).machine, MachineRecord)
+    assert [attempt.outcome for attempt in told.attempts] == ["cut_off", "finished"]
+    assert "ended without a word" in RunDir(root).report.read_text()
 
 
 def test_a_terminated_run_exits_with_5(scans: Path, tmp_path: Path) -> None:
@@ -156,6 +180,7 @@ def test_a_terminated_run_exits_with_5(scans: Path, tmp_path: Path) -> None:
     _, said = process.communicate(timeout=120)
     assert process.returncode == 5
     assert said.splitlines()[-1].startswith("error: interrupted")
+    assert [attempt.outcome for attempt in read_record(RunDir(root).machine, MachineRecord).attempts] == ["interrupted"]
 
 
 def test_a_folder_with_a_different_run_is_left_as_it_is(finished: RunDir, scans: Path, augment_mri: Command) -> None:
@@ -223,3 +248,5 @@ def test_a_class_with_too_few_subjects_ends_in_one_line_and_3(
     assert done.returncode == 3
     assert "subject" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+    (fault,) = read_record(RunDir(tmp_path / "run").machine, MachineRecord).faults
+    assert (fault.kind, fault.stage, fault.rules) == ("contract", "split", ("too few subjects to split",))
