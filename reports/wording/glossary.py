@@ -14,7 +14,7 @@ def glossary(summary: RunSummary) -> tuple[Entry, ...]:
     entries = [
         *_study(summary),
         *(_of_subjects() if known else _of_groups()),
-        *_measures(),
+        *_measures(summary),
         *_sets(),
         *(_of_painters() if painted else _of_generators()),
     ]
@@ -128,7 +128,7 @@ def _of_groups() -> list[Entry]:
     ]
 
 
-def _measures() -> list[Entry]:
+def _measures(summary: RunSummary) -> list[Entry]:
     """Of the classifier."""
     return [
         (
@@ -143,6 +143,7 @@ def _measures() -> list[Entry]:
                 "has a Brier score of 0.25."
             ),
         ),
+        *_looked_at(summary),
         (
             _("PPV, NPV"),
             _(
@@ -155,6 +156,24 @@ def _measures() -> list[Entry]:
             _("Share of tumour slices found; share of slices without tumour called so."),
         ),
     ]
+
+
+def _looked_at(summary: RunSummary) -> list[Entry]:
+    """Of maps of single slices and of sets, where the page has them."""
+    entries = []
+    if summary.occlusions is not None:
+        meaning = _(
+            "A part of the slice is covered and the classifier is asked again; where its answer weakens, it looked. "
+            "After Zeiler and Fergus 2014."
+        )
+        entries.append((_("Occlusion map"), meaning))
+    if summary.maps:
+        meaning = _(
+            "Every slice is described by hundreds of numbers; the map shows the two mixtures of them in which real "
+            "training slices differ most (principal components)."
+        )
+        entries.append((_("Map of features"), meaning))
+    return entries
 
 
 def _sets() -> list[Entry]:
