@@ -38,7 +38,8 @@ def test_the_method_says_how_wide_the_square_is_and_what_colour_means() -> None:
     assert plain(words.looks_method(occlusions())) == (
         "A square 19 % as wide as the slice was moved over each slice, and what lay under it was replaced by a "
         "blurred copy of it. Colour marks where that lowers the probability of the answer that the classifier gave: "
-        "there it looks. The lighter, the more; a line runs at half of the greatest effect."
+        "there it looks. The lighter, the more; a line runs at half of the greatest effect, and is missing where no "
+        "place matters much."
     )
 
 

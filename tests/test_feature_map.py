@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
+from phantom_heads import GROUPS, heads
 
+from data_contracts.results import PRIMARY_EXTRACTOR
+from flows.config import FidelityConfig
+from flows.judge import judge
 from pipeline.evidence.feature_map import MOST, feature_map
 
 
@@ -82,3 +86,36 @@ def test_where_nothing_varies_points_lie_at_zero(training):
     found = mapped(training)
     assert found.explained[1] == pytest.approx(0, abs=1e-4)
     assert all(abs(point[1]) < 1e-3 for point in found.training)
+
+
+def judged(extractors, keep=None):
+    real = heads(0)
+    return judge(
+        fold=0,
+        diagnosis="tumour",
+        synthetic=heads(1)[:60],
+        held_out_real=real[150:],
+        training=real[:100],
+        training_groups=GROUPS[:100],
+        held_out_groups=GROUPS[150:],
+        config=FidelityConfig(extractors=extractors),
+        train_classifier=lambda: pytest.fail("not asked for"),
+        seed=3,
+        keep=keep,
+    )
+
+
+def test_the_space_that_decides_hands_over_its_features_and_no_score_changes():
+    handed = []
+    names = ("texture", PRIMARY_EXTRACTOR)
+    scores = judged(names, lambda name, features: handed.append((name, features)))
+    assert scores == judged(names)
+    ((name, features),) = handed
+    assert name == PRIMARY_EXTRACTOR
+    assert {part: len(of) for part, of in features.items()} == {"training": 100, "held_out_real": 50, "synthetic": 60}
+    np.testing.assert_allclose(features["training"].mean(0), 0, atol=1e-4)
+    found = feature_map(fold=0, diagnosis="tumour", extractor=name, rng=np.random.default_rng(0), **features)
+    assert 0.2 < sum(found.explained) < 1
+    alone = []
+    judged(("texture",), lambda name, _: alone.append(name))
+    assert len(alone) == 1

@@ -26,7 +26,8 @@ def looks_method(occlusions: Occlusions) -> str:
     return _(
         "A square {share} as wide as the slice was moved over each slice, and what lay under it was replaced by a "
         "blurred copy of it. Colour marks where that lowers the probability of the answer that the classifier gave: "
-        "there it looks. The lighter, the more; a line runs at half of the greatest effect."
+        "there it looks. The lighter, the more; a line runs at half of the greatest effect, and is missing where no "
+        "place matters much."
     ).format(share=percent(occlusions.patch_share, 0))
 
 
