@@ -90,6 +90,7 @@
     for (const [name, value] of Object.entries(state.draft || {})) {
       for (const choice of questions.elements[name] || []) choice.checked = choice.value === String(value);
     }
+    canvas.style.visibility = "hidden"; // until it shows this slice and no longer the last one
     open("task");
     part("sheet").decode().then(() => draw(order[i]));
     questions.elements.origin[0].focus({ preventScroll: true });
@@ -100,6 +101,7 @@
     canvas.width = canvas.height = size;
     const [x, y] = [(place % told.columns) * size, Math.floor(place / told.columns) * size];
     canvas.getContext("2d").drawImage(part("sheet"), x, y, size, size, 0, 0, size, size);
+    canvas.style.visibility = "visible";
     fit();
   }
 
