@@ -747,7 +747,8 @@ def test_congruence_is_precision_over_that_of_held_out_real_slices(precision: fl
         assert plain(answer.text).startswith(
             f"Weakest, no-tumour slices, fold 1: {100 * precision:.0f} % look like a training slice, held-out "
             f"real ones 80 "
-            f"%; kernel distance 0.0123, held-out real ones 0.00410; n = {n} each."
+            "%; kernel distance and its standard error 0.0123 ± 0.000800, held-out real ones 0.00410 ± 0.000800; "
+            f"n = {n} each."
         )
 
 
@@ -1006,14 +1007,14 @@ def test_what_it_learned_from() -> None:
     assert said(sets.learned_from(build_summary())) == (
         "met",
         (
-            "Networks of tumour slices learned from 440 slices of up to 53 subjects. Networks of no-tumour slices "
-            "learned from "
-            "440 slices of up to 53 subjects. All of these are real slices of the training part."
+            "Networks that make tumour slices learned from 440 slices of up to 53 subjects. Networks that make "
+            "no-tumour slices learned from 440 slices of up to 53 subjects. All of these are real slices of the "
+            "training part."
         ),
     )
     two = (training([], n_slices=400, n_subjects=30), training([], n_slices=440, n_subjects=33, fold=1))
     assert plain(sets.learned_from(build_summary(training=two)).text).startswith(
-        "Networks of tumour slices learned from 400 to 440 slices of up to 33 subjects, in each fold its own."
+        "Networks that make tumour slices learned from 400 to 440 slices of up to 33 subjects, in each fold its own."
     )
     assert sets.learned_from(EMPTY).level == "unknown"
 
@@ -1106,9 +1107,8 @@ def test_results_of_the_card() -> None:
     found = plain(likeness(build_summary(folds=2)).text)
     assert found.startswith(
         "Tumour slices, fold 0 (least coverage), held-out real in brackets: precision 80 % (80 %), recall 53 % (68 %), "
-        "coverage 42 % (40 %), density 0.90 (0.90), kernel distance 0.0123 (0.00410); n = 300 each. No-tumour "
-        "slices, fold "
-        "0 (least"
+        "coverage 42 % (40 %), density 0.90 (0.90), kernel distance 0.0123 ± 0.000800 (0.00410 "
+        "± 0.000800); n = 300 each. No-tumour slices, fold 0 (least"
     )
     assert likeness(painted_summary(folds=1)).level == likeness(EMPTY).level == "unknown"
     assert copying(build_summary()).text.startswith("No sign of copying. ")

@@ -186,7 +186,8 @@ def _figures(scores: FidelityScores) -> str:
     told = _(
         "{slices}, fold {fold} (least coverage), held-out real in brackets: precision {precision} "
         "({real_precision}), recall {recall} ({real_recall}), coverage {coverage} ({real_coverage}), "
-        "density {density} ({real_density}), kernel distance {kid} ({real_kid}); n = {n} each."
+        "density {density} ({real_density}), kernel distance {kid} ± {error} "
+        "({real_kid} ± {real_error}); n = {n} each."
     )
     synthetic, real = scores.synthetic, scores.held_out_real
     shares = {
@@ -200,7 +201,9 @@ def _figures(scores: FidelityScores) -> str:
         density=decimal(synthetic.density, 2),
         real_density=decimal(real.density, 2),
         kid=significant(synthetic.kid),
+        error=significant(synthetic.kid_standard_error),
         real_kid=significant(real.kid),
+        real_error=significant(real.kid_standard_error),
         n=whole(scores.n),
         **shares,
     )

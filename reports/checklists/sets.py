@@ -154,8 +154,8 @@ def learned_from(summary: RunSummary) -> Answer:
     """How many real slices and patients each network learned from."""
     if not summary.training:
         return unknown(_("This run recorded no training of what made the slices."), anchor="training")
-    told = _("Networks of {kind} slices learned from {low} to {high} of up to {units}, in each fold its own.")
-    same = _("Networks of {kind} slices learned from {high} of up to {units}.")
+    told = _("Networks that make {kind} slices learned from {low} to {high} of up to {units}, in each fold its own.")
+    same = _("Networks that make {kind} slices learned from {high} of up to {units}.")
     known = summary.data.subjects_known
     sentences = []
     for diagnosis in dict.fromkeys(record.diagnosis for record in summary.training):

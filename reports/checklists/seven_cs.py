@@ -67,7 +67,8 @@ def _unlike(unmeasured: str, carried: str) -> Answer:
 def _likeness(scores: FidelityScores) -> str:
     told = _(
         "Weakest, {kind} slices, fold {fold}: {precision} look like a training slice, held-out real ones {real}; "
-        "kernel distance {kid}, held-out real ones {real_kid}; n = {n} each."
+        "kernel distance and its standard error {kid} ± {error}, held-out real ones {real_kid} ± {real_error}; "
+        "n = {n} each."
     )
     return told.format(
         kind=kind(scores.diagnosis),
@@ -75,7 +76,9 @@ def _likeness(scores: FidelityScores) -> str:
         precision=percent(scores.synthetic.precision, 0),
         real=percent(scores.held_out_real.precision, 0),
         kid=significant(scores.synthetic.kid),
+        error=significant(scores.synthetic.kid_standard_error),
         real_kid=significant(scores.held_out_real.kid),
+        real_error=significant(scores.held_out_real.kid_standard_error),
         n=whole(scores.n),
     )
 
