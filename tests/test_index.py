@@ -378,7 +378,7 @@ def test_a_run_alone_is_compared_with_nothing_and_a_missing_report_gets_no_link(
 def test_a_page_of_unfinished_runs_alone() -> None:
     said = seen(render_index([run("a", summary=None, problem="unfinished")]))
     assert "0 finished runs, 1 not finished or not readable" in said
-    assert "Over time" not in said
+    assert "Gain of each run" not in said
 
 
 def test_what_cannot_be_indexed_is_refused_in_one_line(runs: Path, tmp_path: Path) -> None:

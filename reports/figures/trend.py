@@ -1,6 +1,7 @@
 """Figures over many runs, in the order of time: gain, diversity and data. Only runs of one source are joined."""
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Final, Protocol
 
 from matplotlib.axes import Axes
@@ -40,10 +41,11 @@ def gain_over_runs(runs: Sequence[Numbered]) -> str:
     """Difference made by synthetic slices in each run, percentage points with 95 % interval; shaded its margin."""
     with style():
         figure, (axes,) = _panels(runs, 1, height=2.6)
+        for margin, neighbours in groupby(runs, lambda run: 100 * run.summary.difference.equivalence_margin):
+            first, *others = [run.number for run in neighbours]
+            axes.add_patch(Rectangle((first - 0.5, -margin), 1 + len(others), 2 * margin, color=BAND, linewidth=0))
         for run in runs:
             d = run.summary.difference
-            margin = 100 * d.equivalence_margin
-            axes.add_patch(Rectangle((run.number - 0.5, -margin), 1, 2 * margin, color=BAND, linewidth=0))
             axes.vlines(run.number, 100 * d.low, 100 * d.high, color=_look(runs, run)[1], linewidth=1.5)
         axes.axhline(0, color=INK, linewidth=1)
         _series(axes, runs, lambda summary: 100 * summary.difference.estimate)
@@ -72,13 +74,14 @@ def diversity_over_runs(runs: Sequence[Numbered]) -> str:
             for run in runs:
                 real = coverage(run.summary, diagnosis, real=True)
                 if real is not None:
-                    axes.plot(run.number, real, "o", color=MUTED, markerfacecolor=CARD, markersize=_size(runs) + 1)
+                    size = _size(runs) + 1
+                    axes.plot(run.number, real, "o", color=MUTED, markerfacecolor=CARD, markersize=size, clip_on=False)
 
             def made(summary: RunSummary, of: str = diagnosis) -> float | None:
                 return coverage(summary, of, real=False)
 
             _series(axes, runs, made)
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
             axes.set_ylabel(_("{slices}:\ncoverage, %").format(slices=slices_of(diagnosis)))
             told += [_coverage_aloud(run, diagnosis) for run in runs]
         label = _("Coverage of synthetic slices in each run, beside held-out real ones: {told}.")
