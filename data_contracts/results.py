@@ -266,7 +266,8 @@ class WrongCases(Record):
     both: WrongCount
     mended: WrongCount
     broken: WrongCount
-    cases: tuple[WrongCase, ...]  # of those that PRIMARY_ARM calls wrong, the most confident ones, the worst first
+    # of those that PRIMARY_ARM calls wrong, the most confident ones, one of each subject (or group), the worst first
+    cases: tuple[WrongCase, ...]
 
 
 class OcclusionCase(Record):

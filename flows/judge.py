@@ -50,7 +50,6 @@ def judge(
     space that decides by its own name, with the features (N, D) of `training`, `held_out_real` and `synthetic` in it.
     """
     found = []
-    decides = PRIMARY_EXTRACTOR if PRIMARY_EXTRACTOR in config.extractors else config.extractors[0]
     sets = {"training": training, "held_out_real": held_out_real, "synthetic": synthetic}
     for i, name in enumerate(config.extractors):
         space = extractor(name, classifier=train_classifier() if name == CLASSIFIER else None)
@@ -79,7 +78,7 @@ def judge(
                 rng=np.random.default_rng([seed, i]),
             )
         )
-        if keep is not None and name == decides:
+        if keep is not None and name == PRIMARY_EXTRACTOR:
             keep(space.name, measured)
     return found
 

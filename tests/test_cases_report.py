@@ -154,17 +154,18 @@ def test_the_direction_of_change_is_said_and_what_it_rests_on(mended: int, broke
 
 
 def test_which_of_the_wrong_slices_are_shown_is_said() -> None:
-    assert plain(words.worst_reading(wrong())) == (
-        "Of 40 slices that are called wrong with synthetic slices, the 12 that are called so most surely, the surest "
-        "first."
+    assert plain(words.worst_reading(wrong(), known=True)) == (
+        "Of 40 slices that are called wrong with synthetic slices, the 12 that are called so most surely, one of each "
+        "subject, the surest first."
     )
-    assert plain(words.worst_reading(wrong(both=2, broken=1, n_cases=3))) == (
+    assert "one of each image group, the surest first." in words.worst_reading(wrong(), known=False)
+    assert plain(words.worst_reading(wrong(both=2, broken=1, n_cases=3), known=True)) == (
         "All 3 slices that are called wrong with synthetic slices, the surest first."
     )
-    assert plain(words.worst_reading(wrong(both=1, broken=0, n_cases=1))) == (
+    assert plain(words.worst_reading(wrong(both=1, broken=0, n_cases=1), known=True)) == (
         "The one slice that is called wrong with synthetic slices."
     )
-    assert words.worst_reading(wrong(both=0, broken=0, n_cases=0)) == (
+    assert words.worst_reading(wrong(both=0, broken=0, n_cases=0), known=True) == (
         "With synthetic slices no slice is called wrong."
     )
 
@@ -256,7 +257,7 @@ def test_the_page_has_both_sections_and_the_map(page: str) -> None:
     for anchor in ("looks", "wrong"):
         assert page.count(f'id="{anchor}"') == 1
         assert f'href="#{anchor}"' in page
-    assert page.count("Map of features") == 1
+    assert page.count("<h3>Map of features</h3>") == 1
     assert page.count("Map of the features of") == 2
     assert page.count('alt="A real slice with') == 12
     assert "<code>augment-mri ingest SOURCE --locate NUMBER</code>" in page

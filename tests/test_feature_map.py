@@ -116,6 +116,3 @@ def test_the_space_that_decides_hands_over_its_features_and_no_score_changes():
     np.testing.assert_allclose(features["training"].mean(0), 0, atol=1e-4)
     found = feature_map(fold=0, diagnosis="tumour", extractor=name, rng=np.random.default_rng(0), **features)
     assert 0.2 < sum(found.explained) < 1
-    alone = []
-    judged(("texture",), lambda name, _: alone.append(name))
-    assert len(alone) == 1

@@ -50,6 +50,13 @@ def test_cases_are_the_most_confident_ones_the_worst_first_and_equal_ones_by_num
     assert [case.slice_id for case in wrong_cases(predictions(CASES), most=1).cases] == ["file-0001"]
 
 
+def test_of_each_group_only_the_worst_is_shown_and_all_are_counted():
+    copies = [(f"file-{i:04d}", "a", TUMOUR, (0.1 - i / 100,), (0.9,)) for i in range(1, 6)]
+    found = wrong_cases(predictions([*copies, ("file-0009", "b", TUMOUR, (0.4,), (0.9,))]))
+    assert [case.slice_id for case in found.cases] == ["file-0005", "file-0009"]
+    assert (found.broken.n_slices, found.broken.n_subjects) == (6, 2)
+
+
 def test_rows_in_another_order_and_beside_those_that_decide_change_nothing():
     plain = predictions(CASES)
     beside = [

@@ -19,7 +19,8 @@ def wrong_cases(predictions: pd.DataFrame, *, most: int = MOST) -> WrongCases:
 
     predictions: the rows of `utility.predict_arms` of every fold. Whole folds, PRIMARY_RATIO and the true diagnoses
     count, as for the verdict; of each slice and arm the mean probability over all trainings that were tested on it.
-    Equal ones stand in the order of their numbers.
+    Of each group the worst one alone, so that copies of one picture do not take the place of others; equal ones stand
+    in the order of their numbers.
     """
     decide = (predictions["share"] == WHOLE) & (predictions["control"] == "none")
     decide &= predictions["ratio"] == PRIMARY_RATIO
@@ -31,7 +32,8 @@ def wrong_cases(predictions: pd.DataFrame, *, most: int = MOST) -> WrongCases:
     wrong, reference_wrong = ((slices[arm].to_numpy() >= THRESHOLD) != tumour for arm in (PRIMARY_ARM, REFERENCE_ARM))
     folds = rows.groupby("slice_id")["fold"].min()
     confidence = np.abs(slices[PRIMARY_ARM].to_numpy() - THRESHOLD)
-    worst = [i for i in np.lexsort((slices["slice_id"], -confidence)) if wrong[i]][:most]
+    order = [i for i in np.lexsort((slices["slice_id"], -confidence)) if wrong[i]]
+    worst = slices.loc[order].drop_duplicates("group").index[:most]
     return WrongCases(
         n_slices=len(slices),
         n_subjects=int(slices["group"].nunique()),

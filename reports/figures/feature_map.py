@@ -13,7 +13,7 @@ from reports.wording.names import slices_of
 def feature_map(shown: FeatureMap) -> str:
     """Points of real training (dots), held-out real (rings) and synthetic slices (diamonds); both axes on one scale."""
     with style():
-        figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
         axes = figure.subplots()
         sets = (  # points, name, marker, its size in points, inside, outline and its width in points
             (shown.training, _("real, learned from"), ".", 5.5, MUTED, MUTED, 0.0),
@@ -36,7 +36,7 @@ def feature_map(shown: FeatureMap) -> str:
         first, second = (percent(share, 0) for share in shown.explained)
         axes.set_xlabel(_("first direction ({share} of the variance)").format(share=first))
         axes.set_ylabel(_("second direction ({share})").format(share=second))
-        figure.legend(loc="outside upper left", ncols=3, handletextpad=0.1, columnspacing=1.0, borderaxespad=0)
+        figure.legend(loc="outside upper left", ncols=2, handletextpad=0.1, columnspacing=1.0, borderaxespad=0)
         return svg(
             figure,
             _("Map of the features of {slices}, fold {fold}. {reading}").format(

@@ -173,7 +173,7 @@ def wrong_direction(wrong: WrongCases) -> str:
     return f"{said} {basis}"
 
 
-def worst_reading(wrong: WrongCases) -> str:
+def worst_reading(wrong: WrongCases, *, known: bool) -> str:
     """Which of the wrong slices are shown."""
     n, of = len(wrong.cases), wrong.both.n_slices + wrong.broken.n_slices
     if not n:
@@ -184,10 +184,17 @@ def worst_reading(wrong: WrongCases) -> str:
             "All {n} slices that are called wrong with synthetic slices, the surest first.",
             n,
         )
+    if known:
+        return plural(
+            "Of {of} that are called wrong with synthetic slices, the one that is called so most surely.",
+            "Of {of} that are called wrong with synthetic slices, the {n} that are called so most surely, one of each "
+            "subject, the surest first.",
+            n,
+        ).format(of=slices(of))
     return plural(
         "Of {of} that are called wrong with synthetic slices, the one that is called so most surely.",
-        "Of {of} that are called wrong with synthetic slices, the {n} that are called so most surely, the surest "
-        "first.",
+        "Of {of} that are called wrong with synthetic slices, the {n} that are called so most surely, one of each "
+        "image group, the surest first.",
         n,
     ).format(of=slices(of))
 
