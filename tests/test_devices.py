@@ -182,6 +182,8 @@ def test_the_flow_trains_all_at_once_only_where_there_are_several_devices(
     recorded = Mock(**{f"{name}.side_effect": partial(note, done, name) for name in ("train_task", "train_all_task")})
     recorded.split_task.return_value = (0, 1)
     monkeypatch.setattr(augment_mri, "tasks", recorded)
+    for other in ("cases", "write_report"):
+        monkeypatch.setattr(augment_mri, other, Mock())
     monkeypatch.setattr(augment_mri, "devices", lambda: there)
     augment_mri.augment_mri.fn(augment_mri.DEMO, str(tmp_path / "run"), preset="smoke")
     in_turn = [("train_task", tmp_path / "run", fold, name) for fold in (0, 1) for name in DIAGNOSES]
