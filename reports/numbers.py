@@ -136,13 +136,3 @@ def digits_apart(value: float, limit: float, fewest: int = 0) -> int:
     """As few decimals, from `fewest` on, as tell a value from its limit, three more at most; `fewest` if none does."""
     tried = range(fewest, fewest + 4)
     return next((digits for digits in tried if decimal(value, digits) != decimal(limit, digits)), fewest)
-
-
-def count(n: float, one: str, many: str) -> str:
-    """`1 subject`, `57 subjects`; thousands apart, a decimal only where a mean over folds has one."""
-    return plural("{n} " + one, "{n} " + many, n)
-
-
-def was(n: int) -> str:
-    """The verb that agrees with n."""
-    return "was" if n == 1 else "were"

@@ -123,7 +123,8 @@ def collapse_basis(scores: FidelityScores) -> str:
     said = _("Limits from {draws} of {n} real slices, whole ones and ones with modes taken away.").format(
         draws=plural("{n} draw", "{n} draws", verdict.n_draws), n=whole(verdict.n)
     )
-    return said if verdict.mode_collapse else f"{said} {_('A loss too small for them would not show.')}"
+    too_small = _("A loss too small for them would not show.")
+    return said if verdict.mode_collapse else f"{said} {too_small}"
 
 
 def variety_reading(scores: FidelityScores) -> str:

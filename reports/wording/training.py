@@ -16,7 +16,8 @@ def training_reading(record: TrainingRecord, *, known: bool, painted: bool = Fal
     """How one generator was trained, and where the contest stood at the end."""
     start = _start(record, known=known, painted=painted)
     if not record.curve:
-        return f"{start} {_('No curve was recorded.')}"
+        uncharted = _("No curve was recorded.")
+        return f"{start} {uncharted}"
     last = [point for point in record.curve if point.attempt == record.curve[-1].attempt]
     end = last[-max(1, len(last) // 10) :]  # the last tenth: one tick alone is noise
     accuracy = sum(point.discriminator_accuracy for point in end) / len(end)
