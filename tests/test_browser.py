@@ -262,7 +262,9 @@ MARK = """() => {
   const mark = (part) => {
     const link = document.createElement("a");
     link.href = `https://mark.invalid/${n}/`;
-    link.append(...part.childNodes, "\\u00a0");
+    link.style.all = "unset";  // looks like what it marks
+    link.append(...part.childNodes);
+    if (!link.textContent.trim()) link.append("\\u00a0");
     part.append(link);
   };
   return [...document.querySelectorAll("table")].map((table) => {
@@ -304,6 +306,7 @@ def test_on_paper_no_table_is_cut(opened: Open, name: str) -> None:
     hidden = "() => [...document.querySelectorAll('details > *')].filter((e) => !e.checkVisibility()).length"
     assert seen.page.evaluate(hidden) == 0, "what is folded on the screen is open on paper"
     listed = seen.page.evaluate(MARK)
+    assert_fits(seen)  # else chromium would print everything smaller
     pdf = seen.page.pdf(prefer_css_page_size=True)
     sizes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
     assert {tuple(round(float(side)) for side in size) for size in sizes} == {(595, 842)}
