@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 Verdict = Literal["gain", "equivalent", "harm", "insufficient_evidence"]
 Arm = Literal[
