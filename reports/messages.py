@@ -17,7 +17,7 @@ REPORTS: Final = Path(__file__).parent
 METHODS: Final = [("**.py", "python"), ("templates/**.html.j2", "jinja2.ext:babel_extract")]
 OPTIONS: Final = {"templates/**.html.j2": {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}}
 KEYWORDS: Final = {"_": None, "later": None, "plural": (1, 2), "pgettext": ((1, "c"), 2)}
-KEPT_HEADERS: Final = ("Project-Id-Version", "Language", "MIME-Version", "Content", "Plural-Forms")  # no day, no name
+KEPT_HEADERS: Final = ("Project-Id-Version", "Language:", "MIME-Version", "Content", "Plural-Forms")  # no day, no name
 
 
 def extract() -> Catalog:
@@ -45,6 +45,7 @@ def write(translated: Catalog, language: str) -> None:
     """The catalogue whole, the same bytes for the same messages on any day."""
     for message in translated:
         message.flags.discard("python-format")  # a per cent sign before a word is no place to fill
+        message.locations = [(name, 0) for name in sorted({name for name, _line in message.locations})]
     buffer = BytesIO()
     write_po(buffer, translated, width=120, include_lineno=False, ignore_obsolete=True, sort_by_file=True)
     lines = buffer.getvalue().decode().lstrip("\n").splitlines(keepends=True)
