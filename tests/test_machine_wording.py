@@ -109,7 +109,8 @@ def test_the_peak_is_that_of_the_largest_attempt_and_silent_where_nobody_knows()
             "failed",
             (fault(fold=2, diagnosis="no_tumour"),),
             (
-                "Attempt 1 of 2 ended in an error while at “Training generators, no tumour, fold 2”, 20 Nov 2026, 22:11 "
+                "Attempt 1 of 2 ended in an error while at “Training generators, no tumour, fold 2”, 20 Nov "
+                "2026, 22:11 "
                 "UTC: memory ran out (MemoryError). The next attempt went on from there."
             ),
         ),
@@ -117,8 +118,10 @@ def test_the_peak_is_that_of_the_largest_attempt_and_silent_where_nobody_knows()
             "failed",
             (fault("open the locked test set", "contract", "ContractError", rules=("no_slices",), locked=True),),
             (
-                "Attempt 1 of 2 ended in an error while at “Reading the locked test set, locked test set”, 20 Nov 2026, "
-                "22:11 UTC: the data broke a rule that they must keep: no slices (ContractError). The next attempt went on "
+                "Attempt 1 of 2 ended in an error while at “Reading the locked test set, locked test set”, 20 "
+                "Nov 2026, "
+                "22:11 UTC: the data broke a rule that they must keep: no slices (ContractError). The next "
+                "attempt went on "
                 "from there."
             ),
         ),
@@ -139,7 +142,8 @@ def test_the_peak_is_that_of_the_largest_attempt_and_silent_where_nobody_knows()
             "cut_off",
             (),
             (
-                "Attempt 1 of 2 ended without a word, as by a kill or a loss of power; it last wrote 20 Nov 2026, 22:11 "
+                "Attempt 1 of 2 ended without a word, as by a kill or a loss of power; it last wrote 20 Nov "
+                "2026, 22:11 "
                 "UTC. The next attempt went on from there."
             ),
         ),
