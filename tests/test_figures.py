@@ -6,10 +6,13 @@ from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 import pytest
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 from report_records import arm, difference, dose, estimate, fidelity, learning, set_scores, training
 
 from data_contracts.results import ARMS, Alarm, CurvePoint, TrainingRecord
 from reports import figures
+from reports.language import LANGUAGES, speak
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -265,3 +268,21 @@ def test_measures_that_were_not_taken_leave_gaps_and_no_warning() -> None:
     assert "nan" not in svg.lower().replace("nance", "")
     assert "images seen, thousands" in texts(svg)
     figures.health(watched((tick(1000),), alarms=(), kept_at=None))
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("name", ["forest", "differences"])
+def test_no_label_above_an_interval_is_wider_than_its_figure(name: str, lang: str) -> None:
+    with speak(lang):
+        root = ET.fromstring(draw(name))  # noqa: S314  # our own figure
+    right = float((root.get("viewBox") or "").split()[2])
+    texts = list(root.iter(f"{SVG}text"))
+    assert len(texts) > 5
+    for text in texts:
+        css = dict(part.split(": ", 1) for part in (text.get("style") or "").split("; "))
+        size = float(css["font-size"].removesuffix("px"))
+        weight = "bold" if css.get("font-weight") in ("700", "bold") else "normal"
+        font = FontProperties(family="DejaVu Sans", weight=weight, size=size)
+        width = TextPath((0, 0), text.text, prop=font).get_extents().width
+        behind = {"start": 1.0, "middle": 0.5, "end": 0.0}[css.get("text-anchor", "start")]
+        assert float(text.get("x") or 0) + behind * width <= right, text.text

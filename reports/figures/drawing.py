@@ -14,6 +14,8 @@ from typing import Final
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import ScalarFormatter
 
 from data_contracts.results import Estimate
@@ -23,6 +25,7 @@ from reports.language import in_symbols
 INK, MUTED, LINE, ACCENT, BAND, CARD = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
 VARIABLES: Final = {INK: "ink", MUTED: "muted", LINE: "line", ACCENT: "accent", BAND: "band", CARD: "card"}
 BELOW_LABEL: Final = 0.22  # half the height of an interval's row, which leaves its label clear
+ROOM: Final = 246.0  # points: what a label above an interval may take of WIDTH
 WIDTH: Final = 3.6  # inches: 346 CSS pixels, a phone held upright
 
 
@@ -67,9 +70,22 @@ def interval(
     axes.plot(estimate, row, marker, color=colour, markersize=7)
     weight = "bold" if strong else "normal"
     text = axes.text(
-        0, row - 1.3 * BELOW_LABEL, label, transform=axes.get_yaxis_transform(), va="bottom", weight=weight
+        0,
+        row - 1.3 * BELOW_LABEL,
+        label,
+        transform=axes.get_yaxis_transform(),
+        va="bottom",
+        weight=weight,
+        size=_fitting(label, weight),
     )
     text.set_in_layout(False)  # a long label must not squeeze the axis
+
+
+def _fitting(label: str, weight: str) -> float:
+    """Font size in points at which a label, in whatever language, is not wider than its figure."""
+    size = float(mpl.rcParams["font.size"])
+    font = FontProperties(family=mpl.rcParams["font.family"], weight=weight, size=size)
+    return size * min(1.0, ROOM / float(TextPath((0, 0), label, prop=font).get_extents().width))
 
 
 def plot() -> tuple[Figure, Axes]:
