@@ -407,6 +407,15 @@ def test_a_frechet_distance_has_its_n(n: int, said: str) -> None:
     )
 
 
+def test_a_mode_collapse_in_features_that_do_not_decide_is_told_and_one_nowhere_is_not() -> None:
+    sound, lost = fidelity(extractor="texture"), fidelity(extractor="texture", collapse=LOST, fold=3)
+    assert wording.diversity.elsewhere_reading((sound, sound)) == ""
+    assert wording.diversity.elsewhere_reading((sound, lost)) == (
+        "In features that do not decide, a mode collapse was found in 1 of 2 sets (texture: Tumour slices, fold 3). "
+        "The light of diversity does not follow from them."
+    )
+
+
 def test_the_collapse_verdict_gives_value_limit_and_real_of_what_is_beyond() -> None:
     assert plain(wording.diversity.collapse_reading(fidelity(collapse=LOST))) == (
         "Mode collapse, the generator of tumour slices repeats itself: coverage 12 % (collapse: below 31 %; real "

@@ -6,7 +6,7 @@ from typing import Final
 from data_contracts.results import PRIMARY_EXTRACTOR, CollapseReason, FidelityScores, SetScores
 from reports.language import _, later, plural
 from reports.numbers import decimal, digits_apart, percent, sample_size, significant, whole
-from reports.wording.names import kind
+from reports.wording.names import kind, slices_title
 
 SMALLEST_FRECHET: Final = 2000  # slices; below it the bias of the distance is of the size of the distance
 PAINTED_VARIETY: Final = later(
@@ -115,6 +115,21 @@ def collapse_reading(scores: FidelityScores) -> str:
         said = _("No mode collapse of {kind} slices was found.")
     measures = beyond or _("its measures together, none of them beyond its limit alone")
     return said.format(kind=kind(scores.diagnosis), measures=measures)
+
+
+def elsewhere_reading(others: Sequence[FidelityScores]) -> str:
+    """In which sets of slices features that do not decide found a mode collapse; empty where they found none."""
+    lost = [scores for scores in others if scores.collapse.mode_collapse]
+    if not lost:
+        return ""
+    return _(
+        "In features that do not decide, a mode collapse was found in {n} of {sets} sets ({which}). The light of "
+        "diversity does not follow from them."
+    ).format(
+        n=whole(len(lost)),
+        sets=whole(len(others)),
+        which="; ".join(f"{scores.extractor}: {slices_title(scores, several_folds=True)}" for scores in lost),
+    )
 
 
 def collapse_basis(scores: FidelityScores) -> str:
