@@ -29,7 +29,7 @@ from data_contracts.results import (
     Way,
     WayTried,
 )
-from reports.language import _, capitalised, later, plural
+from reports.language import _, capitalised, later, pgettext, plural
 from reports.numbers import (
     NBSP,
     between,
@@ -90,7 +90,7 @@ def arms_table(arms: Sequence[ArmScores], difference: Difference, *, known: bool
     columns = (
         _("Arm"),
         _("Trained on, a fold"),
-        _("Runs"),
+        pgettext("of an arm", "Runs"),
         _("Balanced accuracy"),
         _("Accuracy"),
         _("AUC"),

@@ -5,12 +5,14 @@ import html
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import get_args
 
 import pytest
+import reader_records
 from babel.messages.catalog import Catalog
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -35,9 +37,11 @@ from report_records import (
     write_pictures,
 )
 
+from data_contracts.machine import Attempt, Fault, Machine, MachineRecord, StageTime
 from data_contracts.results import Difference, Estimate, RunSummary, Verdict
 from flows.cli import Language
 from reports import figures, language, messages, numbers, wording
+from reports.index import IndexedRun, Problem, render_index
 from reports.language import _, alphabetical, capitalised, in_markup, pgettext, plural, speak
 from reports.render import render
 
@@ -192,12 +196,12 @@ def test_croatian_counts(n: float, told: str) -> None:
 @pytest.mark.parametrize(
     ("n", "told"),
     [
-        (1, "nađena 1 datoteka"),
-        (2, "nađene 2 datoteke"),
-        (5, "nađeno 5 datoteka"),
-        (12, "nađeno 12 datoteka"),
-        (21, "nađena 21 datoteka"),
-        (22, "nađene 22 datoteke"),
+        (1, "Nađena 1 datoteka"),
+        (2, "Nađene 2 datoteke"),
+        (5, "Nađeno 5 datoteka"),
+        (12, "Nađeno 12 datoteka"),
+        (21, "Nađena 21 datoteka"),
+        (22, "Nađene 22 datoteke"),
     ],
 )
 def test_croatian_has_three_forms(n: int, told: str) -> None:
@@ -228,9 +232,9 @@ WRITTEN = {
     "en": ["86.0 %", "86.0 % (81.2 to 90.1)", "0.916 (0.870 to 0.951)", "+2.1 points (+0.4 to +3.8)", "p = 0.013"],
     "tr": [
         "%86,0",
-        "%86,0 (81,2 ile 90,1 arası)",
-        "0,916 (0,870 ile 0,951 arası)",
-        "+2,1 puan (+0,4 ile +3,8 arası)",
+        "%86,0 (81,2 ila 90,1)",
+        "0,916 (0,870 ila 0,951)",
+        "+2,1 puan (+0,4 ila +3,8)",
         "p = 0,013",
     ],
     "hr": ["86,0 %", "86,0 % (81,2 do 90,1)", "0,916 (0,870 do 0,951)", "+2,1 bodova (+0,4 do +3,8)", "p = 0,013"],
@@ -353,8 +357,37 @@ def summaries() -> dict[str, RunSummary]:
         "failed": full_summary(controls=failed),
         "alarms": alarmed(),
         "collapsed": full_summary(fidelity=(fidelity(collapse=LOST),)),
+        "read": full_summary(
+            reader_slices=reader_records.slices(),
+            reader_study=reader_records.study(
+                reader_records.scores((0.7, 0.6, 0.8)), [reader_records.scores(reader=name) for name in ("AB", "")]
+            ),
+        ),
         "nothing": build_summary(training=(), fidelity=(), memorisation=(), arms=(), shortcuts=(), pictures=()),
     }
+
+
+def account() -> MachineRecord:
+    """A run that was taken up again after an error."""
+    machine = Machine(
+        processor="x86_64", cores=16, threads=8, memory_gib=128.0, accelerators=("abacus",), system="Linux",
+        python="3.11.2", precision="cpu float32",
+    )  # fmt: skip
+    began = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+    attempts = tuple(
+        Attempt(
+            machine=machine, began=began, ended=began + timedelta(hours=2), seconds=7200, outcome=outcome,
+            peak_memory_gib=1.5,
+        )
+        for outcome in ("failed", "finished")
+    )  # fmt: skip
+    stages = (
+        StageTime.model_validate(
+            {"stage": "train", "fold": 0, "diagnosis": "tumour", "seconds": 3600.0, "attempts": 2}
+        ),
+    )
+    faults = (Fault.model_validate({"attempt": 0, "stage": "train", "kind": "memory", "error": "MemoryError"}),)
+    return MachineRecord(attempts=attempts, stages=stages, faults=faults)
 
 
 def visible(page: str) -> str:
@@ -383,18 +416,43 @@ AS_IT_CAME = re.compile(
 def test_the_page_is_whole_in_every_language(name: str, tmp_path: Path) -> None:
     summary = summaries()[name]
     write_pictures(summary, tmp_path)
-    pages = {spoken: render(summary=summary, run_root=tmp_path, spoken=spoken) for spoken in language.LANGUAGES}
+    machine = account()
+    pages = {
+        spoken: render(summary=summary, run_root=tmp_path, machine=machine, spoken=spoken)
+        for spoken in language.LANGUAGES
+    }
     for spoken, page in pages.items():
         assert page.startswith("<!DOCTYPE html>")
         assert f'<html lang="{language.TAGS[spoken]}">' in page
         assert page.count("<section") == pages["en"].count("<section")
         assert page.count("<tr") == pages["en"].count("<tr")
         assert re.findall(r'\sid="([^"]*)"', page) == re.findall(r'\sid="([^"]*)"', pages["en"])
-    assert render(summary=summary, run_root=tmp_path) == pages["en"]
+    assert render(summary=summary, run_root=tmp_path, machine=machine) == pages["en"]
     for spoken in OTHERS:
-        lines = AS_IT_CAME.sub(" ", visible(pages[spoken])).split("\n")
-        english = [line.strip() for line in lines if ENGLISH & set(re.findall(r"[^\W\d_]+", line.lower()))]
-        assert english == []
+        assert english_lines(pages[spoken]) == []
+
+
+def english_lines(page: str) -> list[str]:
+    """The lines that a reader sees and that hold an English word."""
+    lines = AS_IT_CAME.sub(" ", visible(page)).split("\n")
+    return [line.strip() for line in lines if ENGLISH & set(re.findall(r"[^\W\d_]+", line.lower()))]
+
+
+@pytest.mark.parametrize("spoken", OTHERS)
+def test_the_index_is_in_the_language(spoken: str) -> None:
+    began = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+
+    def run(name: str, day: int, **told: object) -> IndexedRun:
+        fields = {"summary": build_summary(), "slices": frozenset("abc"), "noted": True, "machine": account(), **told}
+        return IndexedRun(name=name, link=f"./{name}/report.html", when=began + timedelta(days=day), **fields)
+
+    changed = build_summary(difference=difference(0.05, 0.03, 0.07))
+    seed = changed.provenance.model_copy(update={"seed": 21, "config": {"utility": {"folds": 3}}})
+    runs = [run("a", 0), run("b", 1, summary=changed.model_copy(update={"provenance": seed}))]
+    broken = [run("x", 2, summary=None, problem=problem) for problem in get_args(Problem)]
+    page = render_index([*runs, *broken], spoken=spoken)
+    assert f'<html lang="{spoken}">' in page
+    assert english_lines(page) == []
 
 
 def test_the_search_for_english_finds_it(tmp_path: Path) -> None:

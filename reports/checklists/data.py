@@ -5,7 +5,7 @@ from reports.checklists.items import Answer, met, partly, unknown
 from reports.checklists.settings import number, switch
 from reports.language import _, capitalised, plural
 from reports.numbers import decimal, slices, units
-from reports.wording.data import data_sentence, kept_out_sentence, label_sentence
+from reports.wording.data import data_sentence, kept_out_sentence, label_sentence, series_name
 from reports.wording.names import diagnosis_name
 
 LETTERS_RULE = "burned_in_text"  # of the review list: a slice that may show letters
@@ -101,7 +101,7 @@ def acquisition(summary: RunSummary) -> Answer:
 
 
 def _known(names: tuple[str, ...]) -> str:
-    return ", ".join(name for name in names if name != "unknown")
+    return ", ".join(series_name(name) for name in names if name != "unknown")
 
 
 def reference_standard(summary: RunSummary) -> Answer:

@@ -16,6 +16,12 @@ LESION_SOURCES: Final = {
     "drawn": later("outlines drawn by hand"),
     "found": later("a search that was shown no mask, in the training part alone"),
 }
+PLANES: Final = {  # sequences are written alike in every language
+    "axial": later("axial"),
+    "coronal": later("coronal"),
+    "sagittal": later("sagittal"),
+    "unknown": later("unknown"),
+}
 UNCHECKED: Final = later(
     "Nobody checked these outlines, so some may lie beside the lesion; how well the search did where masks are known "
     "stands in docs/painting.md."
@@ -65,6 +71,18 @@ def folds_sentence(data: DataFlow) -> str:
         said = _("{folds} evaluated of {drawn} drawn, and all drawn anew, {repeats} times in all.")
         return said.format(folds=folds, drawn=whole(data.folds_drawn), repeats=whole(data.repeats))
     return _("{folds} evaluated of {drawn} drawn.").format(folds=folds, drawn=whole(data.folds_drawn))
+
+
+def series_name(name: str) -> str:
+    """A sequence or a plane as the page calls it."""
+    return _(PLANES[name]) if name in PLANES else name
+
+
+def series_sentence(data: DataFlow) -> str:
+    """The sequences and planes of what came in, as the source names them."""
+    stated = (", ".join(series_name(name) for name in names) for names in (data.sequences, data.planes))
+    sequences, planes = (names or _("not stated") for names in stated)
+    return _("Sequences: {sequences}. Planes: {planes}.").format(sequences=sequences, planes=planes)
 
 
 def review_sentence(data: DataFlow) -> str:
