@@ -86,6 +86,7 @@ class _Answers:
 
     slice_ids: NDArray[np.str_]
     diagnoses: NDArray[np.str_]
+    groups: NDArray[np.str_]
     probability: dict[Arm, NDArray[np.float64]]
 
     def called_tumour(self, arm: Arm) -> Flags:
@@ -99,7 +100,7 @@ class _Answers:
 
     def of(self, rows: NDArray[np.int64]) -> "_Answers":
         some = {arm: values[rows] for arm, values in self.probability.items()}
-        return _Answers(self.slice_ids[rows], self.diagnoses[rows], some)
+        return _Answers(self.slice_ids[rows], self.diagnoses[rows], self.groups[rows], some)
 
 
 def look(run: RunDir, fold: int, *, rng: np.random.Generator, compute: Compute) -> Occlusions:
@@ -108,7 +109,8 @@ def look(run: RunDir, fold: int, *, rng: np.random.Generator, compute: Compute) 
     Reads the fold's normalised slices, the masks, the predictions of the fold and both kept classifiers.
     """
     answers = _read_answers(run, fold)
-    chosen = answers.of(draw_cases(diagnoses=answers.diagnoses, right=answers.right, rng=rng))
+    drawn = draw_cases(diagnoses=answers.diagnoses, groups=answers.groups, right=answers.right, rng=rng)
+    chosen = answers.of(drawn)
     rows = case_pictures.rows_of_slices(run, chosen.slice_ids)
     images = np.load(run.normalised(fold), mmap_mode="r")[rows]
     lesions = (np.load(run.normalised_masks, mmap_mode="r")[rows] > 0) & (chosen.diagnoses == TUMOUR)[:, None, None]
@@ -136,11 +138,12 @@ def look(run: RunDir, fold: int, *, rng: np.random.Generator, compute: Compute) 
 def _read_answers(run: RunDir, fold: int) -> _Answers:
     table = pd.read_parquet(run.metric(f"predictions-{fold}.parquet"))
     ours = table[(table["seed"] == 0) & (table["ratio"] == PRIMARY_RATIO) & (table["control"] == "none")]
-    by_arm = ours.set_index(["slice_id", "diagnosis", "arm"])["probability"].unstack("arm")  # noqa: PD010
+    by_arm = ours.set_index(["slice_id", "diagnosis", "group", "arm"])["probability"].unstack("arm")  # noqa: PD010
     wide = by_arm.reset_index()
     return _Answers(
         wide["slice_id"].to_numpy(str),
         wide["diagnosis"].to_numpy(str),
+        wide["group"].to_numpy(str),
         {arm: wide[arm].to_numpy(np.float64) for arm in ASKED},
     )
 

@@ -131,11 +131,22 @@ def test_there_is_no_share_without_a_lesion_or_without_anything_that_fell():
 def test_cases_are_drawn_by_lot_from_each_diagnosis_right_and_wrong():
     diagnoses = np.array([TUMOUR] * 20 + [NO_TUMOUR] * 20)
     right = np.array(([True] * 17 + [False] * 3) + ([True] * 20))
-    drawn = draw_cases(diagnoses=diagnoses, right=right, rng=np.random.default_rng(0))
-    assert drawn.tolist() == draw_cases(diagnoses=diagnoses, right=right, rng=np.random.default_rng(0)).tolist()
+    groups = np.array([f"group-{i}" for i in range(40)])
+    asked = {"diagnoses": diagnoses, "groups": groups, "right": right}
+    drawn = draw_cases(**asked, rng=np.random.default_rng(0))
+    assert drawn.tolist() == draw_cases(**asked, rng=np.random.default_rng(0)).tolist()
     kinds = list(zip(diagnoses[drawn], right[drawn], strict=True))
     assert kinds == [(TUMOUR, True)] * MOST + [(TUMOUR, False)] * 3 + [(NO_TUMOUR, True)] * MOST
     assert len(set(drawn.tolist())) == len(drawn)
-    ever = {int(i) for seed in range(60) for i in draw_cases(
-        diagnoses=diagnoses, right=right, rng=np.random.default_rng(seed))}  # fmt: skip
+    ever = {int(i) for seed in range(60) for i in draw_cases(**asked, rng=np.random.default_rng(seed))}
     assert ever == set(range(40)), "every slice can be drawn"
+
+
+def test_copies_of_one_slice_are_drawn_only_where_nothing_else_is_left():
+    diagnoses, right = np.array([TUMOUR] * 30 + [NO_TUMOUR] * 6), np.ones(36, bool)
+    groups = np.array(["copied"] * 27 + ["b", "c", "d"] + ["one"] * 5 + ["two"])
+    for seed in range(20):
+        drawn = draw_cases(diagnoses=diagnoses, groups=groups, right=right, rng=np.random.default_rng(seed))
+        assert sorted(groups[drawn[:MOST]]) == ["b", "c", "copied", "d"]
+        assert len(drawn) == len(set(drawn.tolist())) == 2 * MOST
+        assert set(groups[drawn[MOST:]]) == {"one", "two"}, "filled up with copies"

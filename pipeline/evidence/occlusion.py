@@ -83,14 +83,19 @@ def shares_in_lesion(map_: Images, *, lesion: Flags, head: Flags) -> tuple[float
     return float(positive[inside].sum() / positive.sum()), float(inside.sum() / head.sum())
 
 
-def draw_cases(*, diagnoses: NDArray[np.str_], right: Flags, rng: np.random.Generator) -> NDArray[np.int64]:
+def draw_cases(
+    *, diagnoses: NDArray[np.str_], groups: NDArray[np.str_], right: Flags, rng: np.random.Generator
+) -> NDArray[np.int64]:
     """Rows of up to MOST slices of each diagnosis that are called right, and as many that are called wrong.
 
-    diagnoses, right: (N,). By lot, nobody picks; tumour first, of each diagnosis the right ones first, in their order.
+    diagnoses, groups, right: (N,). By lot, nobody picks, but a group stands twice in a lot only where others do not
+    suffice: copies of one picture teach nothing. Tumour first, of each diagnosis the right ones first, in their order.
     """
     found = []
     for diagnosis in sorted(DIAGNOSES, key=lambda name: name != TUMOUR):
         for called_right in (True, False):
-            rows = np.flatnonzero((diagnoses == diagnosis) & (right == called_right))
-            found.append(np.sort(rng.choice(rows, min(MOST, len(rows)), replace=False)))
+            rows = rng.permutation(np.flatnonzero((diagnoses == diagnosis) & (right == called_right)))
+            firsts = np.sort(np.unique(groups[rows], return_index=True)[1])  # of each group, in the order of the lot
+            lot = np.concatenate([rows[firsts], np.delete(rows, firsts)])
+            found.append(np.sort(lot[:MOST]))
     return np.concatenate(found).astype(np.int64)
