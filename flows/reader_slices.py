@@ -9,7 +9,7 @@ others do not suffice.
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -98,10 +98,14 @@ def draw(run: RunDir, summary: RunSummary, *, most: int = ITEMS) -> ReaderKey | 
     """
     fold = read_record(run.splits, Splits).whole.folds[0]
     manifest = pd.read_parquet(run.manifest)
-    named = {case.slice_id for told in (summary.wrong, summary.occlusions) if told for case in told.cases}
+    cases = [case.slice_id for told in (summary.wrong, summary.occlusions) if told for case in told.cases]
+    named = manifest["slice_id"].isin(cases)
+    if not summary.data.subjects_known:  # then a group is a slice and its copies, and one gives the others away
+        named = manifest["group"].isin(manifest["group"][named])
     seed = seed_of(record_of(run).seed, "reader study")
     shown = _sheets(run, summary.pictures)
-    pools = list(_pools(run, fold, manifest, shown=shown, named=named, rng=np.random.default_rng(seed)))
+    rng = np.random.default_rng(seed)
+    pools = list(_pools(run, fold, manifest, shown=shown, named=named.to_numpy(), rng=rng))
     size = pools[0].pixels.shape[-1]
     quarter = min(most, MOST_PIXELS // size**2) // 4
     wanted = {d: min(quarter, *(len(p.groups) for p in pools if p.diagnosis == d)) for d in DIAGNOSES}
@@ -119,16 +123,16 @@ def _pools(
     manifest: pd.DataFrame,
     *,
     shown: Sequence[Pixels],
-    named: Collection[str],
+    named: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> Iterator[Pool]:
-    """Real test slices and kept synthetic ones of the fold, a diagnosis after the other. named: shown for sure."""
+    """Real test slices and kept synthetic ones of the fold, a diagnosis after the other. named: rows shown for sure."""
     images = np.load(run.normalised(fold.fold), mmap_mode="r")
     group_of = manifest.set_index("slice_id")["group"]
     for diagnosis in DIAGNOSES:
         of = _some(np.flatnonzero(rows_of(manifest, fold.test, diagnosis)), rng)
         rows, pixels = manifest.iloc[of], to_uint8(images[of][:, 0])
-        seen = seen_in(shown, pixels) | rows["slice_id"].isin(list(named)).to_numpy()
+        seen = seen_in(shown, pixels) | named[of]
         yield Pool(REAL, diagnosis, pixels, tuple(rows["group"]), seen)
         folder = run.synthetic(fold.fold, diagnosis)
         made, painted = read_synthetic(folder)

@@ -147,6 +147,22 @@ def test_what_the_page_shows_elsewhere_is_drawn_last(tmp_path: Path) -> None:
     assert not {item.group for item in key.items} & {f"group-{i:03d}" for i in range(4)}
 
 
+def test_copies_of_a_slice_that_the_page_shows_are_drawn_last_too(tmp_path: Path) -> None:
+    run = finished_run(tmp_path, per_patient=2, test=28)
+    count = {"n_slices": 4, "n_subjects": 4, "n_tumour": 4}
+    case = {"fold": 0, "diagnosis": "tumour", "probability": 0.1, "reference_probability": 0.1, "reference_wrong": True}
+    told = {"n_slices": 28, "n_subjects": 14, "n_trainings": 1, "both": count, "mended": count, "broken": count}
+    wrong = WrongCases.model_validate(
+        {**told, "cases": tuple({**case, "slice_id": f"file-100{2 * i}"} for i in range(4))}
+    )
+    summary = summary_of(run).model_copy(update={"wrong": wrong})
+    copies = summary.data.model_copy(update={"subjects_known": False})
+    key = draw(run, summary.model_copy(update={"data": copies}))
+    assert key is not None
+    assert len(key.items) == 40
+    assert not {item.group for item in key.items} & {f"group-{i:03d}" for i in range(4)}
+
+
 def test_slices_are_found_in_sheets_wherever_they_lie() -> None:
     rng = np.random.default_rng(0)
     slices = rng.integers(0, 256, (3, 8, 8), dtype=np.uint8)
