@@ -71,7 +71,8 @@ def line(study: ReaderStudy) -> str:
     readers, mean = len(study.readers), study.together.accuracy
     return (
         f"{readers} {'reader' if readers == 1 else 'readers'}, {study.n_real + study.n_synthetic} slices: real or "
-        f"synthetic told right in {mean.estimate:.1%} ({mean.low:.1%} to {mean.high:.1%}), guessing is 50 %."
+        f"synthetic told right in {100 * mean.estimate:.1f} % ({100 * mean.low:.1f} to {100 * mean.high:.1f}), "
+        "guessing is 50 %."
     )
 
 

@@ -470,7 +470,7 @@ def test_the_command_scores_and_its_exit_codes_tell_a_bad_file_from_a_bad_call(
     path = saved(tmp_path, "AB.json", answers(key_of(run), wrong=10).model_dump(mode="json"))
     done = augment_mri("reader-study", "score", path, "--run", run.root)
     assert done.returncode == 0, done.stderr
-    assert "1 reader, 40 slices: real or synthetic told right in 75.0%" in done.stderr
+    assert "1 reader, 40 slices: real or synthetic told right in 75.0 % (" in done.stderr
     broken = augment_mri("reader-study", "score", path, saved(tmp_path, "x.json", "{"), "--run", run.root)
     assert broken.returncode == 3
     assert "x.json" in broken.stderr
