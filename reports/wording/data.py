@@ -91,7 +91,7 @@ def review_sentence(data: DataFlow) -> str:
     if not total:
         return _("No slice is used that its quality control wants a person to look at.")
     return plural(
-        "{n} scan or slice is used although quality control wants a person to look at them; review.csv in the run "
+        "{n} scan or slice is used although quality control wants a person to look at it; review.csv in the run "
         "folder lists each.",
         "{n} scans or slices are used although quality control wants a person to look at them; review.csv in the run "
         "folder lists each.",
