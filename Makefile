@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/augment-mri demo --out runs/demo --resume
 
-# The README's pictures, from the demo's own files; the screenshot needs Debian's chromium.
+# The README's pictures, from the demo's own files; the screenshots need Debian's chromium.
 pictures: demo
 	mkdir -p docs/pictures
 	cp runs/demo/pictures/0-tumour-real.png docs/pictures/tumour-real.png
@@ -24,6 +24,9 @@ pictures: demo
 	cp runs/demo/pictures/0-no_tumour-synthetic.png docs/pictures/no-tumour-synthetic.png
 	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,880 \
 		--screenshot=docs/pictures/report.png file://$(CURDIR)/runs/demo/report.html
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=500,1000 \
+		--blink-settings=preferredColorScheme=0 \
+		--screenshot=docs/pictures/report-phone.png file://$(CURDIR)/runs/demo/report.html
 
 # Turkish and Croatian: new messages come in empty, and a test fails until they are translated.
 messages: $(STAMP)
