@@ -227,9 +227,14 @@ def copies_light(memorisation: Sequence[MemorisationScores]) -> Light:
         said = _("In features, copies are {more} points more frequent than among held-out real.")
         reasons.append(said.format(more=decimal(100 * in_features, 1)))
     if told:
-        said = _("Who was in the training part can be told from them: AUC {auc}, {guessing} is guessing.")
+        # the most of several looks is more than any one would show, so how many there were is said with it
+        said = _(
+            "Who was in the training part can be told from {n} of {sets} sets: AUC {auc} at most, {guessing} is "
+            "guessing."
+        )
         best = max(told, key=lambda value: value.estimate)
-        reasons.append(said.format(auc=plain_interval(best), guessing=decimal(0.5, 1)))
+        sets = sum(s.membership_auc is not None for s in measured)
+        reasons.append(said.format(n=len(told), sets=sets, auc=plain_interval(best), guessing=decimal(0.5, 1)))
     return Light(_("Copies of patients"), level, word, " ".join(reasons))
 
 

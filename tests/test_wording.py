@@ -758,7 +758,7 @@ def test_an_external_loss_dims_the_utility_light_and_an_external_gain_changes_on
     ("changes", "level", "said"),
     [
         ({}, "good", ""),
-        ({"membership_auc": estimate(0.6, 0.05)}, "caution", "can be told from them: AUC 0.600"),
+        ({"membership_auc": estimate(0.6, 0.05)}, "caution", "can be told from 1 of 1 sets: AUC 0.600"),
         ({"membership_auc": estimate(0.4, 0.05)}, "good", ""),
         ({"feature_copy_share": 0.08}, "caution", "In features, copies are 7.1 points more frequent"),
         ({"feature_copy_share": 0.05}, "good", ""),
@@ -769,6 +769,12 @@ def test_traces_of_copies_dim_their_light(changes: dict[str, object], level: str
     assert light.level == level
     assert said in light.why
     assert ("features" in light.why or "told" in light.why) == bool(said)
+
+
+def test_the_most_telling_of_several_attacks_is_said_to_be_that() -> None:
+    several = [traced(membership_auc=estimate(share, 0.05)) for share in (0.52, 0.7, 0.6)]
+    why = plain(lights.copies_light(several).why)
+    assert "can be told from 2 of 3 sets: AUC 0.700 (0.650 to 0.750) at most, 0.5 is guessing." in why
 
 
 def test_the_diversity_light_names_what_collapsed_and_how_many_more() -> None:
