@@ -114,13 +114,14 @@ def look(run: RunDir, fold: int, *, rng: np.random.Generator, compute: Compute) 
     rows = case_pictures.rows_of_slices(run, chosen.slice_ids)
     images = np.load(run.normalised(fold), mmap_mode="r")[rows]
     lesions = (np.load(run.normalised_masks, mmap_mode="r")[rows] > 0) & (chosen.diagnoses == TUMOUR)[:, None, None]
-    maps = {arm: _maps(run.classifier(fold, arm), images, chosen.called_tumour(arm), compute) for arm in ASKED}
+    heads = heads_of(images)
+    maps = {arm: _maps(run.classifier(fold, arm), images, heads, chosen.called_tumour(arm), compute) for arm in ASKED}
     found = Occlusions(
         fold=fold,
         patch_share=PATCH,
         n_right=_counts(answers.diagnoses[answers.right]),
         n_wrong=_counts(answers.diagnoses[~answers.right]),
-        cases=_cases(chosen, maps, lesions=lesions, heads=heads_of(images)),
+        cases=_cases(chosen, maps, lesions=lesions, heads=heads),
     )
     for diagnosis, right in case_pictures.SHEETS:
         of = np.flatnonzero((chosen.diagnoses == diagnosis) & (chosen.right == right))
@@ -148,14 +149,14 @@ def _read_answers(run: RunDir, fold: int) -> _Answers:
     )
 
 
-def _maps(path: Path, images: Images, called_tumour: Flags, compute: Compute) -> Images:
+def _maps(path: Path, images: Images, heads: Flags, called_tumour: Flags, compute: Compute) -> Images:
     """Of each slice (N, 1, S, S) what speaks for the answer that this classifier gives it: (N, S, S)."""
     model, temperature = read_classifier(path, compute=compute)
 
     def predict(batch: Images) -> NDArray[np.float64]:
         return calibrated(predict_logits(model, batch), temperature=temperature)
 
-    return occlusion_maps(predict, images, tumour=called_tumour)
+    return occlusion_maps(predict, images, heads=heads, tumour=called_tumour)
 
 
 def _counts(diagnoses: NDArray[np.str_]) -> dict[str, int]:

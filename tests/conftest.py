@@ -1,6 +1,8 @@
+import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,3 +32,23 @@ def augment_mri() -> Command:
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)  # noqa: S603
 
     return run
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory, augment_mri: Command) -> Path:
+    """A source of 24 phantoms; of each module its own, for some add to it."""
+    folder = tmp_path_factory.mktemp("source") / "phantoms"
+    done = augment_mri("phantom", folder, "--subjects", 24, "--format", "png", "--seed", 3)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """Debian's chromium; ended with its module, because while it runs no other event loop can."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright here: make install")
+    arguments = ["--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]  # root has no sandbox
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+        yield chromium
+        chromium.close()

@@ -1,6 +1,5 @@
 """The report in a real browser: Debian's chromium opens the file itself, as its reader does."""
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -124,15 +123,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 
 
 # --- browser ---
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    arguments = ["--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]  # root has no sandbox
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
 
 
 @dataclass

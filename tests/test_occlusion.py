@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
+from pipeline.evidence.localisation import heads_of
 from pipeline.evidence.occlusion import BLUR, MOST, PATCH, draw_cases, neutral, occlusion_maps, shares_in_lesion
 
 SIDE = 32
@@ -26,8 +27,12 @@ def yes(n):
     return np.ones(n, bool)
 
 
+def maps_of(predict, images, *, tumour):
+    return occlusion_maps(predict, images, heads=heads_of(images), tumour=tumour)
+
+
 def test_a_map_is_greatest_where_the_predictor_looks_and_nothing_where_no_square_reaches():
-    (map_,) = occlusion_maps(by_square, slices(1), tumour=yes(1))
+    (map_,) = maps_of(by_square, slices(1), tumour=yes(1))
     assert map_.shape == (SIDE, SIDE)
     peak = np.unravel_index(map_.argmax(), map_.shape)
     assert all(of.start <= at < of.stop for at, of in zip(peak, WHERE, strict=True))
@@ -40,7 +45,7 @@ def test_a_map_is_greatest_where_the_predictor_looks_and_nothing_where_no_square
 
 def test_the_fall_is_that_of_the_square_replaced_by_the_blurred_slice():
     images = slices(1)
-    (map_,) = occlusion_maps(by_square, images, tumour=yes(1))
+    (map_,) = maps_of(by_square, images, tumour=yes(1))
     filling = by_square(neutral(images, np.ones((1, SIDE, SIDE), bool)))[0]
     assert 0 < filling < 0.2
     assert map_.max() <= 1 - filling + 1e-6  # as much as when all of it is covered
@@ -49,18 +54,18 @@ def test_the_fall_is_that_of_the_square_replaced_by_the_blurred_slice():
 
 def test_what_speaks_for_one_answer_speaks_against_the_other():
     images = slices(2)
-    both = occlusion_maps(by_square, images, tumour=np.array([True, False]))
+    both = maps_of(by_square, images, tumour=np.array([True, False]))
     np.testing.assert_allclose(both[0], -both[1], atol=1e-7)
 
 
 def test_a_predictor_that_looks_at_nothing_gives_no_map():
-    maps = occlusion_maps(lambda images: np.full(len(images), 0.7), slices(), tumour=yes(3))
+    maps = maps_of(lambda images: np.full(len(images), 0.7), slices(), tumour=yes(3))
     assert not maps.any()
 
 
 def test_nothing_is_hidden_of_a_slice_that_is_its_own_blur():
     flat = np.full((1, 1, SIDE, SIDE), 0.4, np.float32)
-    maps = occlusion_maps(lambda images: images.mean((1, 2, 3)).astype(np.float64), flat, tumour=yes(1))
+    maps = maps_of(lambda images: images.mean((1, 2, 3)).astype(np.float64), flat, tumour=yes(1))
     np.testing.assert_allclose(maps, 0, atol=1e-6)
 
 
@@ -69,8 +74,8 @@ def test_each_slice_has_the_map_that_it_has_alone_and_the_slices_are_left_as_the
     images[1] *= 0.5
     images[2, 0, :6] = -1
     before = images.copy()
-    together = occlusion_maps(by_square, images, tumour=yes(3))
-    alone = [occlusion_maps(by_square, images[i : i + 1], tumour=yes(1))[0] for i in range(3)]
+    together = maps_of(by_square, images, tumour=yes(3))
+    alone = [maps_of(by_square, images[i : i + 1], tumour=yes(1))[0] for i in range(3)]
     np.testing.assert_allclose(together, alone, atol=1e-6)
     np.testing.assert_array_equal(images, before)
 
@@ -84,12 +89,12 @@ def test_squares_that_hold_no_head_are_not_tried():
         asked.append(len(batch))
         return np.zeros(len(batch))
 
-    maps = occlusion_maps(predict, images, tumour=yes(2))
+    maps = maps_of(predict, images, tumour=yes(2))
     assert not maps.any()
     assert asked[0] == 2
     assert set(asked[1:]) == {1}
     assert len(asked) - 1 < (SIDE // 2) ** 2 / 2
-    to_the_head = occlusion_maps(lambda batch: batch.mean((1, 2, 3)) / 2 + 0.5, images * 1, tumour=~yes(2))
+    to_the_head = maps_of(lambda batch: batch.mean((1, 2, 3)) / 2 + 0.5, images * 1, tumour=~yes(2))
     assert not to_the_head[1].any()
     assert not to_the_head[0][:8].any()
 

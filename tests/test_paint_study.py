@@ -60,14 +60,6 @@ def run_study(root: Path, source: Path, augment_mri: Command, *options: object, 
 
 
 @pytest.fixture(scope="module")
-def scans(tmp_path_factory: pytest.TempPathFactory, augment_mri: Command) -> Path:
-    folder = tmp_path_factory.mktemp("source") / "phantoms"
-    done = augment_mri("phantom", folder, "--subjects", 24, "--format", "png", "--seed", 3)
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-@pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, augment_mri: Command, scans: Path) -> RunDir:
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "phantoms"
     augment_mri("phantom", elsewhere, "--subjects", 8, "--seed", 4)

@@ -1,7 +1,6 @@
 """The reader study in a real browser: from its start to its file, and that file to its scores."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,15 +42,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     write_record(made.summary, with_reader_study(made, summary))
     write_report(made, made.report)
     return made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    arguments = ["--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]  # root has no sandbox
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
 
 
 Open = Callable[..., object]

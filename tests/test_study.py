@@ -25,14 +25,6 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def scans(tmp_path_factory: pytest.TempPathFactory, augment_mri: Command) -> Path:
-    folder = tmp_path_factory.mktemp("source") / "phantoms"
-    done = augment_mri("phantom", folder, "--subjects", 24, "--format", "png", "--seed", 3)
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-@pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory, augment_mri: Command, scans: Path) -> Path:
     folder = tmp_path_factory.mktemp("elsewhere") / "phantoms"
     augment_mri("phantom", folder, "--subjects", 10, "--seed", 4)

@@ -10,10 +10,10 @@ found is the lesion cannot be seen without a mask, so each is judged by what its
 the same search in slices that have no tumour.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ from data_contracts.manifest import DIAGNOSES, TUMOUR
 from pipeline.compute import Compute
 from pipeline.evidence.classifier import ClassifierConfig, predict, predict_logits, train_classifier
 from pipeline.evidence.classifier_networks import Classifier
+from pipeline.evidence.occlusion import fall_where_covered
 
 Images = NDArray[np.float32]
 Masks = NDArray[np.bool_]
@@ -419,25 +420,14 @@ def occlusion(model: Classifier, images: Images, fill: Images, heads: Masks, con
     (N, S, S), positive where what is there speaks for a tumour.
     """
     side = images.shape[-1]
-    stride = max(1, round(config.stride * side))
-    patches = [max(2, round(of * side)) for of in config.patches]
-    whole = predict_logits(model, images)
-    found = np.zeros((len(images), side, side), np.float32)
-    for patch in patches:
-        total, count = np.zeros_like(found), np.zeros((side, side), np.float32)
-        for row, column in itertools.product(range(stride - patch, side, stride), repeat=2):
-            rows, columns = slice(max(row, 0), row + patch), slice(max(column, 0), column + patch)
-            count[rows, columns] += 1
-            tried = np.flatnonzero(heads[:, rows, columns].any((1, 2)))
-            if not len(tried):
-                continue
-            changed = images[tried]
-            changed[..., rows, columns] = fill[tried][..., rows, columns]
-            fall = np.zeros(len(images), np.float32)
-            fall[tried] = whole[tried] - predict_logits(model, changed)
-            total[:, rows, columns] += fall[:, None, None]
-        found += total / count / len(patches)
-    return found
+    return fall_where_covered(
+        partial(predict_logits, model),
+        images,
+        fill,
+        heads=heads,
+        patches=[max(2, round(of * side)) for of in config.patches],
+        stride=max(1, round(config.stride * side)),
+    ).astype(np.float32)
 
 
 def integrated_gradients(model: Classifier, images: Images, baseline: Images) -> Images:

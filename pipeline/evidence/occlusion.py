@@ -7,7 +7,7 @@ its own. A map tells which places the answer hangs on; a sign that stands in sev
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from data_contracts.manifest import DIAGNOSES, TUMOUR
-from pipeline.evidence.localisation import heads_of
 
 Images = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -26,34 +25,53 @@ BLUR: Final = 1 / 4  # standard deviation of what fills it: wider than the squar
 MOST: Final = 4  # slices drawn of each diagnosis, of those called right and of those called wrong
 
 
-def occlusion_maps(predict: Callable[[Images], NDArray[np.float64]], images: Images, *, tumour: Flags) -> Images:
+def occlusion_maps(
+    predict: Callable[[Images], NDArray[np.float64]], images: Images, *, heads: Flags, tumour: Flags
+) -> Images:
     """Fall of a probability where a square is blurred, mean over the squares that lie on a pixel: float32 (N, S, S).
 
-    predict: images (M, 1, S, S) to the probability of tumour (M,). images: float32 (N, 1, S, S) in [-1, 1], air -1.
-    tumour: bool (N,), of which slices the probability of tumour is meant; of the others that of no tumour. A map is in
-    [-1, 1], positive where what is there speaks for that answer, and 0 outside of the head, of which alone anything is
-    covered. Squares that hold no head are not tried; squares reach over the edge, so that the outermost pixels are
-    covered as often as others.
+    predict: images (M, 1, S, S) to the probability of tumour (M,). images: float32 (N, 1, S, S) in [-1, 1], air -1;
+    heads: bool (N, S, S). tumour: bool (N,), of which slices the probability of tumour is meant; of the others that of
+    no tumour. A map is in [-1, 1], positive where what is there speaks for that answer, and 0 outside of the head.
     """
     side = images.shape[-1]
     patch, stride = max(2, round(PATCH * side)), max(1, round(STRIDE * side))
-    heads = heads_of(images)
-    filling = neutral(images, heads)
+    fall = fall_where_covered(predict, images, neutral(images, heads), heads=heads, patches=(patch,), stride=stride)
     sign = np.where(tumour, 1.0, -1.0)  # a probability of no tumour falls as that of tumour rises
+    return np.where(heads, sign[:, None, None] * fall, 0).astype(np.float32)
+
+
+def fall_where_covered(
+    predict: Callable[[Images], NDArray[np.float64]],
+    images: Images,
+    filling: Images,
+    *,
+    heads: Flags,
+    patches: Sequence[int],
+    stride: int,
+) -> NDArray[np.float64]:
+    """Fall of an answer where a square is replaced by `filling`, mean over the squares on a pixel: float64 (N, S, S).
+
+    predict: images (M, 1, S, S) to the answer (M,). images, filling: float32 (N, 1, S, S); heads: bool (N, S, S).
+    patches: sides of the squares in pixels, whose maps are averaged; stride: pixels by which they move. Squares that
+    hold no head are not tried; they reach over the edge, so that the outermost pixels are covered as often as others.
+    """
+    side = images.shape[-1]
     whole = predict(images)
-    total, count = np.zeros((len(images), side, side)), np.zeros((side, side))
-    for row, column in itertools.product(range(stride - patch, side, stride), repeat=2):
-        rows, columns = slice(max(row, 0), row + patch), slice(max(column, 0), column + patch)
-        count[rows, columns] += 1
-        tried = np.flatnonzero(heads[:, rows, columns].any((1, 2)))
-        if not len(tried):
-            continue
-        covered = images[tried]
-        covered[..., rows, columns] = filling[tried][..., rows, columns]
-        fall = np.zeros(len(images))
-        fall[tried] = sign[tried] * (whole[tried] - predict(covered))
-        total[:, rows, columns] += fall[:, None, None]
-    return np.where(heads, total / count, 0).astype(np.float32)
+    found = np.zeros((len(images), side, side))
+    for patch in patches:
+        total, count = np.zeros_like(found), np.zeros((side, side))
+        for row, column in itertools.product(range(stride - patch, side, stride), repeat=2):
+            rows, columns = slice(max(row, 0), row + patch), slice(max(column, 0), column + patch)
+            count[rows, columns] += 1
+            tried = np.flatnonzero(heads[:, rows, columns].any((1, 2)))
+            if not len(tried):
+                continue
+            covered = images[tried]
+            covered[..., rows, columns] = filling[tried][..., rows, columns]
+            total[tried, rows, columns] += (whole[tried] - predict(covered))[:, None, None]
+        found += total / count / len(patches)
+    return found
 
 
 def neutral(images: Images, heads: Flags) -> Images:
