@@ -29,6 +29,7 @@ from pipeline.synthesis.optimisers import descend
 
 __all__ = [  # GanConfig and Tick come from beside
     "GanConfig",
+    "Guide",
     "Paced",
     "State",
     "Tick",
@@ -50,6 +51,8 @@ NUMBERS: Final = ("seed", "strength", "realness", "images_seen", "seconds", "sin
 REMEMBERED: Final = 4  # batches over which overfitting is averaged (ADA, section 3.1)
 FEWEST_TICKS: Final = 40  # of a budget in minutes
 EVALUATED: Final = 64  # images judged at once outside of a training step
+# What is added to the generator's loss, times `guidance`: of images (N, 1, H, W) in [-1, 1] and their conditions (N,)
+Guide = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class Paced(Protocol):
@@ -138,7 +141,13 @@ def _own_chance(seed: int, compute: Compute) -> Iterator[None]:
 
 
 def train_step(
-    state: State, *, images: torch.Tensor, conditions: torch.Tensor, config: GanConfig, compute: Compute
+    state: State,
+    *,
+    images: torch.Tensor,
+    conditions: torch.Tensor,
+    config: GanConfig,
+    compute: Compute,
+    guide: Guide | None = None,
 ) -> Step:
     """The discriminator once a batch, then the generator once, then EMA; Goodfellow et al. 2014, algorithm 1.
 
@@ -158,7 +167,7 @@ def train_step(
             d_loss, penalty, accuracy = _discriminator_step(
                 state, real, c, step=step + i, config=config, compute=compute
             )
-        g_loss = _generator_step(state, real, c, config=config, compute=compute)
+        g_loss = _generator_step(state, real, c, config=config, compute=compute, guide=guide)
     n = len(images) * parallel.count()
     state.images_seen += n
     # running means, which each process has of its own rows
@@ -202,9 +211,9 @@ def _discriminator_step(
 
 
 def _generator_step(
-    state: State, real: torch.Tensor, c: torch.Tensor, *, config: GanConfig, compute: Compute
+    state: State, real: torch.Tensor, c: torch.Tensor, *, config: GanConfig, compute: Compute, guide: Guide | None
 ) -> torch.Tensor:
-    """Deceive the discriminator with one fake batch. Returns the detached loss."""
+    """Deceive the discriminator with one fake batch, and follow the guide. Returns the detached loss, without its."""
     loss = losses.LOSSES[config.loss]
     state.discriminator.requires_grad_(False)
     with compute.autocast():
@@ -214,7 +223,8 @@ def _generator_step(
         if loss.generator_sees_real:
             real_logits = state.discriminator(_seen(state, real, config, compute), c)
         g_loss = loss.generator(real_logits, fake_logits)
-    descend(state.generator_optimiser, g_loss, l1=config.generator_optimiser.l1)
+        guided = 0.0 if guide is None else config.guidance * guide(fake, c)
+    descend(state.generator_optimiser, g_loss + guided, l1=config.generator_optimiser.l1)
     state.discriminator.requires_grad_(True)
     return g_loss.detach()
 
@@ -323,6 +333,7 @@ def train(
     config: GanConfig,
     compute: Compute,
     on_tick: Callable[[State, Tick], bool | None],
+    guide: Guide | None = None,
 ) -> None:
     """Train until `config.images` real images were seen or `config.minutes` are over; `on_tick` at ticks and the end.
 
@@ -344,7 +355,8 @@ def train(
         if config.mirror:
             mirrored = _share(torch.rand(n, generator=state.rng) < 0.5, config)
             batch = torch.where(mirrored[:, None, None, None], batch.flip(3), batch)
-        steps.append(train_step(state, images=batch, conditions=conditions[rows], config=config, compute=compute))
+        c = conditions[rows]
+        steps.append(train_step(state, images=batch, conditions=c, config=config, compute=compute, guide=guide))
         state.seconds = time.monotonic() - started
         if config.minutes is not None:  # then steps depend on it
             state.seconds = parallel.by_first(lambda: state.seconds)
