@@ -76,13 +76,20 @@ class Data:
         return chosen
 
 
-def load(source: Path, work: Path, *, size: int = SIDE) -> Data:
-    """Ingest once into `work`, split by subject and duplicate group (seed 0), normalise on the training part."""
+def load(source: Path, work: Path, *, size: int = SIDE, inner: bool = False) -> Data:
+    """Ingest once into `work`, split by subject and duplicate group (seed 0), normalise on the training part.
+
+    inner: of the training part alone, which is split once more in the same way: for what is chosen by what is measured.
+    """
     run = RunDir(work / source.name)
     if not run.manifest.exists():
         ingest(source=str(source), out=run, config=IngestConfig(), seed=0, key=None, progress=lambda *_: None)
     rows = pd.read_parquet(run.manifest)
-    fold = split(rows, config=SplitConfig(folds_drawn=3, folds_evaluated=1), seed=0).folds[0]
+    three = SplitConfig(folds_drawn=3, folds_evaluated=1)
+    fold = split(rows, config=three, seed=0).folds[0]
+    if inner:
+        rows = rows[rows["group"].isin(fold.train)].reset_index(drop=True)
+        fold = split(rows, config=three, seed=0).folds[0]
     test = rows["group"].isin(fold.test).to_numpy()
     measured = measure_all(run, list(rows["slice_id"]), NormaliseConfig(size=size))
     fitted = fit([one for one, held in zip(measured, test, strict=True) if not held])
@@ -90,26 +97,11 @@ def load(source: Path, work: Path, *, size: int = SIDE) -> Data:
 
 
 def judge(samples: Mapping[str, Images], data: Data) -> dict[str, Any]:
-    """Each diagnosis' samples (n, 1, SIDE, SIDE) beside held-out real slices, and what a classifier learns from them.
+    """`likeness`, and what a classifier learns from the samples.
 
-    real_auc: of a classifier trained on the samples alone and tested on real test slices; both diagnoses needed.
+    real_auc: of a classifier trained on them alone and tested on real test slices; both diagnoses needed.
     """
-    extractor, found = RandomFeatures(), dict[str, Any]()
-    for diagnosis, images in samples.items():
-        part, test = data.of(diagnosis, test=False), data.of(diagnosis, test=True)
-        reference = extractor.extract(data.images[part])
-        sets = [standardise(extractor.extract(of), reference=reference) for of in (images, data.images[test])]
-        training = standardise(reference, reference=reference)
-        n = min(len(training), *map(len, sets))
-        scores = [[_scores(of, training, n, draw) for draw in range(DRAWS)] for of in sets]
-        groups = data.rows.loc[part, "group"].tolist()
-        finder = memorisation.CopyFinder(data.images[part], groups)
-        copies = [float(finder.find(of).near_copy.mean()) for of in (images, data.images[test])]
-        found[diagnosis] = {
-            "n": n,
-            **{name: [float(np.mean([getattr(s, name) for s in of])) for of in scores] for name in MEASURES},
-            "near_copies": copies,
-        }
+    found = likeness(samples, data)
     if set(samples) == set(DIAGNOSES):
         n = min(map(len, samples.values()))
         learnt = np.concatenate([samples[diagnosis][:n] for diagnosis in DIAGNOSES])
@@ -129,6 +121,27 @@ def judge(samples: Mapping[str, Images], data: Data) -> dict[str, Any]:
     return found
 
 
+def likeness(samples: Mapping[str, Images], data: Data) -> dict[str, Any]:
+    """Each diagnosis' samples (n, 1, SIDE, SIDE), and beside them held-out real slices."""
+    extractor, found = RandomFeatures(), dict[str, Any]()
+    for diagnosis, images in samples.items():
+        part, test = data.of(diagnosis, test=False), data.of(diagnosis, test=True)
+        reference = extractor.extract(data.images[part])
+        sets = [standardise(extractor.extract(of), reference=reference) for of in (images, data.images[test])]
+        training = standardise(reference, reference=reference)
+        n = min(len(training), *map(len, sets))
+        scores = [[_scores(of, training, n, draw) for draw in range(DRAWS)] for of in sets]
+        groups = data.rows.loc[part, "group"].tolist()
+        finder = memorisation.CopyFinder(data.images[part], groups)
+        copies = [float(finder.find(of).near_copy.mean()) for of in (images, data.images[test])]
+        found[diagnosis] = {
+            "n": n,
+            **{name: [float(np.mean([getattr(s, name) for s in of])) for of in scores] for name in MEASURES},
+            "near_copies": copies,
+        }
+    return found
+
+
 def _scores(candidate: Features, training: Features, n: int, draw: int) -> MetricSet:
     """n of the candidates against n training images; one draw takes the same training images for every candidate."""
     chosen = candidate[np.random.default_rng(draw).choice(len(candidate), n, replace=False)]
@@ -138,8 +151,10 @@ def _scores(candidate: Features, training: Features, n: int, draw: int) -> Metri
 class Trainer:
     """Trains what an experiment asks for on one set, in folders of WORK, and notes each finished training."""
 
-    def __init__(self, data: Data, work: Path, experiment: str, minutes: float) -> None:
+    def __init__(self, data: Data, work: Path, experiment: str, minutes: float, **given: Any) -> None:
+        """given: to every training, in place of the judge's measures for its watch."""
         self.data, self.work, self.experiment, self.minutes = data, work, experiment, minutes
+        self.given = {"make_ruler": make_ruler(k=K)} | given
         self.notes = work / f"{experiment}.jsonl"
         # what looks at trained generators looks at those of `quality`, if these minutes are its own
         self.folder = "quality" if experiment in ("modes", "leak") else experiment
@@ -172,7 +187,7 @@ class Trainer:
             seed=seed,
             compute=best_compute(),
             progress=lambda done, _, said: print(f"{name} {seed} {only}: {done} images, {said}", flush=True),
-            **{"make_ruler": make_ruler(k=K)} | more,
+            **self.given | more,
         )
         return folder
 
@@ -228,7 +243,7 @@ def quality(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
     config = GanConfig(images=UNLIMITED, minutes=minutes)
     for seed in seeds:
         if not trainer.done("default", seed):
-            trainer.note("default", seed, minutes, _by(SynthesisConfig(), trainer, "default", config, seed))
+            trainer.note("default", seed, minutes, train_by(SynthesisConfig(), trainer, "default", config, seed))
 
 
 def strategies(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
@@ -238,10 +253,10 @@ def strategies(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
         for strategy in ("per_class", "joint", "finetune"):
             if not trainer.done(strategy, seed):
                 how = SynthesisConfig(strategy=strategy)
-                trainer.note(strategy, seed, minutes, _by(how, trainer, strategy, config, seed))
+                trainer.note(strategy, seed, minutes, train_by(how, trainer, strategy, config, seed))
 
 
-def _by(how: SynthesisConfig, trainer: Trainer, name: str, config: GanConfig, seed: int) -> dict[str, Path]:
+def train_by(how: SynthesisConfig, trainer: Trainer, name: str, config: GanConfig, seed: int) -> dict[str, Path]:
     """Train by a strategy; the folder of each diagnosis' model."""
     if how.strategy == "per_class":
         return {one: trainer.train(name, config, seed, only=one) for one in DIAGNOSES}
@@ -261,7 +276,7 @@ def fixed(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
     config = GanConfig(images=UNLIMITED, minutes=minutes, augmentation=AugmentConfig())
     for seed in seeds:
         if not trainer.done("fixed", seed):
-            trainer.note("fixed", seed, minutes, _by(SynthesisConfig(), trainer, "fixed", config, seed))
+            trainer.note("fixed", seed, minutes, train_by(SynthesisConfig(), trainer, "fixed", config, seed))
 
 
 def others(trainer: Trainer, minutes: float, seeds: list[int], source: Path) -> None:
@@ -291,7 +306,7 @@ def modes(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
     asked for WATCHED alone.
     """
     config = GanConfig(images=UNLIMITED, minutes=minutes)
-    folders = _by(SynthesisConfig(), trainer, "default", config, seeds[0])
+    folders = train_by(SynthesisConfig(), trainer, "default", config, seeds[0])
     print("| set | diagnosis | latents | watch: alarm | verdict: collapsed |")
     for diagnosis in DIAGNOSES:
         generator, trained = model_dir.load_generator(folders[diagnosis])
@@ -360,7 +375,7 @@ def _verdict_of(data: Data, diagnosis: str) -> Finder:
 def leak(trainer: Trainer, minutes: float, seeds: list[int]) -> None:
     """Do samples show the augmentation? Spread over images of what it changes: real, samples, augmented real."""
     config = GanConfig(images=UNLIMITED, minutes=minutes)
-    folders = _by(SynthesisConfig(), trainer, "default", config, seeds[0])
+    folders = train_by(SynthesisConfig(), trainer, "default", config, seeds[0])
     for diagnosis in DIAGNOSES:
         generator, trained = model_dir.load_generator(folders[diagnosis])
         real = torch.from_numpy(trainer.data.images[trainer.data.of(diagnosis, test=False)])
