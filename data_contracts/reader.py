@@ -27,7 +27,7 @@ class KeyItem(_Strict):
     """What one slice of the study is.
 
     group: a patient of the test part (or the copies that stand in for one); of a painted slice the patient it was
-    painted over; of any other synthetic slice that slice alone.
+    painted over, or the generated slice; of any other synthetic slice that slice alone.
     """
 
     item: ItemName

@@ -513,6 +513,10 @@ class MemorisationScores(Record):
     # then of the painted region alone
     contains_patient_anatomy: bool = False
     outside_copy_share: Finite | None = None  # of slices, equal to their source outside of the painted region
+    # what was compared: whole slices; painted regions alone; or generated slices, before they were painted on
+    compared: Literal["slices", "regions", "canvases"] = "slices"
+    # of slices painted on generated ones: the same of their canvases, and of their painted regions
+    parts: tuple["MemorisationScores", ...] = ()
 
 
 Watched = Literal["healthy", "suspect", "alarm", "stop"]
@@ -581,10 +585,11 @@ class Alarm(Record):
 
 
 class TrainingRecord(Record):
-    """How one GAN was trained, and what the collapse watch saw of it."""
+    """How one GAN or painter was trained, and what the collapse watch saw of it."""
 
     fold: int
     diagnosis: str
+    maker: Literal["generator", "painter"] | None = None  # None in runs that did not note it
     n_slices: int
     n_subjects: int
     # slices of the training part that the watch alone saw; None, as `confirm` and `augmented`, in runs without a note
@@ -598,6 +603,8 @@ class TrainingRecord(Record):
     augmented: bool | None = None  # whether what an alarm changed made augmentation stronger
     alarms: tuple[Alarm, ...] = ()  # in order; alarm i ended attempt i
     stopped: bool = False  # the watch ended the training at its last alarm
+    # images seen at the last clear improvement, where training ended early for want of another; None: it did not
+    unimproved_since: int | None = None
     kept_at: int | None = None  # images seen by the generator that is kept; None: the last one
     # of the kept one, at its tick: 0 healthy, 1 poor (too alike, or most kinds of heads missing), 2 at fault
     best_wrong: Literal[0, 1, 2] = 0

@@ -9,7 +9,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from data_contracts.manifest import DIAGNOSES
-from flows import cases, painting, tasks
+from flows import cases, painting, sampling, tasks
 from flows.account import attempt
 from flows.config import RunRecord, StudyConfig, load_config, new_run_record, require_free
 from flows.devices import devices
@@ -82,8 +82,6 @@ def _stages(root: Path, record: RunRecord, source: str, key: Path | None, extern
 
 def _study(root: Path, folds: tuple[int, ...], config: StudyConfig, *, judged: bool) -> str:
     """From the folds of a run folder to its verdict; not `judged`: to its classifiers alone."""
-    joint = config.synthesis.strategy in ("joint", "finetune")
-    make = painting.paint_task if config.synthesis.strategy == "paint" else tasks.sample_task
     tasks.normalise_task(root)
     if judged:
         tasks.audit_task(root)
@@ -92,13 +90,7 @@ def _study(root: Path, folds: tuple[int, ...], config: StudyConfig, *, judged: b
     if len(devices()) > 1:  # else each GAN is trained in its turn
         tasks.train_all_task(root, folds, devices())
     for fold in folds:
-        if joint:
-            tasks.train_joint_task(root, fold)
-        for diagnosis in DIAGNOSES:
-            tasks.train_task(root, fold, diagnosis)
-            make(root, fold, diagnosis, judged=judged)
-            if judged:
-                tasks.fidelity_task(root, fold, diagnosis)
+        _synthesise(root, fold, config, judged=judged)
         if config.pastes:
             painting.paste_task(root, fold)
         tasks.classify_task(root, fold, judged=judged)
@@ -106,6 +98,23 @@ def _study(root: Path, folds: tuple[int, ...], config: StudyConfig, *, judged: b
             cases.occlusion_task(root, fold)
             tasks.transfer_task(root, fold)
     return tasks.compare_task(root)
+
+
+def _synthesise(root: Path, fold: int, config: StudyConfig, *, judged: bool) -> None:
+    """The synthetic sets of one fold, by the study's strategy."""
+    how = config.synthesis
+    make = painting.paint_task if how.paints else sampling.sample_task
+    if how.strategy in ("joint", "finetune"):
+        tasks.train_joint_task(root, fold)
+    if how.dreams:
+        tasks.train_canvas_task(root, fold)
+    for diagnosis in DIAGNOSES:
+        tasks.train_task(root, fold, diagnosis)
+        if how.dreams:
+            sampling.dream_task(root, fold, diagnosis, judged=judged)
+        make(root, fold, diagnosis, judged=judged)
+        if judged:
+            tasks.fidelity_task(root, fold, diagnosis)
 
 
 def open_run(

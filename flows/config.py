@@ -65,9 +65,20 @@ class SynthesisConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     # per_class: one for each diagnosis; joint: one for all, the diagnosis among its conditions; finetune: a joint one,
     # then a copy for each diagnosis goes on with that one's slices alone; paint: no GAN of whole slices, but a painter
-    # for each diagnosis that lays lesions into real slices and takes them out of real ones
-    strategy: Literal["per_class", "joint", "finetune", "paint"] = "finetune"
+    # for each diagnosis that lays lesions into real slices and takes them out of real ones; dream_and_paint: painters
+    # that learn so, and paint on what a GAN of slices without a tumour drew, so that no patient is painted over
+    strategy: Literal["per_class", "joint", "finetune", "paint", "dream_and_paint"] = "finetune"
     joint_share: float = Field(0.5, gt=0, lt=1)  # of all images, of finetune: shown to the joint one
+
+    @property
+    def paints(self) -> bool:
+        """Whether a diagnosis has a painter, and no GAN."""
+        return self.strategy in ("paint", "dream_and_paint")
+
+    @property
+    def dreams(self) -> bool:
+        """Whether painters paint on what a GAN drew."""
+        return self.strategy == "dream_and_paint"
 
     @property
     def joint_budget(self) -> float:
@@ -89,7 +100,7 @@ class StudyConfig(BaseModel):
     normalise: NormaliseConfig = NormaliseConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     gan: GanConfig = GanConfig()
-    painter: PainterConfig = PainterConfig()  # of the strategy paint, in place of gan
+    painter: PainterConfig = PainterConfig()  # of paint, in place of gan, and of dream_and_paint, beside it
     localisation: LocalisationConfig = LocalisationConfig()  # of lesions to paint from, where no mask is given
     shortcuts: ShortcutConfig = ShortcutConfig()
     fidelity: FidelityConfig = FidelityConfig()
@@ -104,7 +115,7 @@ class StudyConfig(BaseModel):
 
     @model_validator(mode="after")
     def _paintable(self) -> "StudyConfig":
-        if self.synthesis.strategy == "paint":
+        if self.synthesis.paints:
             try:
                 self.painter.for_images(self.normalise.size)
             except ModelError as error:
@@ -114,7 +125,7 @@ class StudyConfig(BaseModel):
     @property
     def uses_lesions(self) -> bool:
         """Whether a fold must know where lesions lie."""
-        return self.synthesis.strategy == "paint" or self.pastes
+        return self.synthesis.paints or self.pastes
 
     @property
     def pastes(self) -> bool:

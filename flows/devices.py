@@ -19,7 +19,7 @@ from pipeline.children import Child, Done, Failed, Parent
 
 @dataclass(frozen=True)
 class Job:
-    """One GAN to train: of one fold of the run in `root`, and of one diagnosis or, named JOINT, of all."""
+    """One GAN to train: of one fold of the run in `root`, and of one diagnosis or, named JOINT, of all; or CANVAS."""
 
     root: Path
     fold: int

@@ -1,9 +1,10 @@
-"""The strategy `paint`, as tasks: where lesions lie in a fold's training part, its painters, the sets that they make.
+"""The strategies that paint, as tasks: where lesions lie in a fold's training part, its painters, the sets they make.
 
-Sets by copy and paste, which need no network, are made beside them: what painting must beat.
+What is painted on is a real slice of the other diagnosis, or a slice without a tumour that a GAN drew
+(`sampling.dream_task`). Sets by copy and paste, which need no network, are made beside them: what painting must beat.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,23 +13,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
-from data_contracts.results import PASTED_ARM, PRIMARY_RATIO, LesionSource
+from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, REAL, SYNTHETIC, TUMOUR
+from data_contracts.results import PASTED_ARM, PRIMARY_RATIO, LesionSource, MemorisationScores
 from data_contracts.splits import Fold
 from data_contracts.violations import ContractError, Violation
 from flows import pictures, progress
 from flows.account import stage_task
 from flows.devices import Job
+from flows.sampling import Generated, copy_finder, sum_up_copies, synthetic_wanted
 from flows.study import fold_of, record_of, rows_of, score_path, seed_of
 from pipeline.compute import best_compute
-from pipeline.evidence import utility
 from pipeline.evidence.localisation import find_lesions
+from pipeline.evidence.memorisation import CopyFinder, Found
 from pipeline.evidence.patches import PaintedCopies, outside_copy_share, painted_copies, score_painted
 from pipeline.export.gate import Screened, screen
 from pipeline.formats.synthetic import MANIFEST_NAME, read_painted, read_synthetic, write_synthetic
 from pipeline.run_dir import RunDir, read_record, write_array, write_record
 from pipeline.scans.inputs import IngestRecord
 from pipeline.scans.split import MIN_TRAIN_GROUPS
+from pipeline.synthesis.canvases import Canvases
 from pipeline.synthesis.gan import TrainingFailed
 from pipeline.synthesis.lesions import LesionBank, PastedSet, lesion_bank, paste_set
 from pipeline.synthesis.painter import TrainedPainter, load_painter, train_painter
@@ -80,7 +83,7 @@ def _too_few(parts: Fold, found: LesionSource, *, groups: int, n_given: int) -> 
     detail = (
         f"lesions are known{told} in {found.n_usable} of {found.n_tumour} tumour slices, of {groups} subjects; "
         f"{FEWEST_LESIONS} of {MIN_TRAIN_GROUPS} are needed: give or draw more masks, or do without "
-        f"(another synthesis.strategy than paint, and utility.arms without {PASTED_ARM})"
+        f"(another synthesis.strategy than one that paints, and utility.arms without {PASTED_ARM})"
     )
     where = f"fold-{parts.fold}" if parts.whole else f"fold-{parts.fold}, {parts.share:.0%} of the subjects"
     return Violation(where, "too few lesions to paint from", detail)
@@ -153,74 +156,81 @@ def train_painter_job(job: Job, device: str | None, update: progress.Update) -> 
 def paint_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) -> None:
     """Paint as many slices of one diagnosis as the fold's classifiers want, and screen their painted regions.
 
-    judged: as of `tasks.sample_task`. Raises TrainingFailed where none passes the screen.
+    On slices that a GAN drew they are screened as a whole, too. judged: as of `sampling.sample_task`. Raises
+    TrainingFailed where none passes the screen.
     """
     run, parts = RunDir(root), fold_of(RunDir(root), fold)
     folder = run.synthetic(fold, diagnosis)
     if (folder / MANIFEST_NAME).exists():
         return
     bank, rows = read_bank(run, fold)
-    beside = _beside(run, parts, diagnosis)
+    judge = _Judge(run, parts, diagnosis, on=_sources(run, parts, diagnosis, rows))
     with progress.stage(f"Paint and screen {diagnosis} slices, fold {fold}", "slices") as update:
-        made, copies, screened = _painted(run, parts, diagnosis, bank=bank, rows=rows, beside=beside, update=update)
+        painted = _paint(run, parts, diagnosis, bank=bank, judge=judge, update=update)
+    made, screened = painted.made, painted.screened
     if not screened.kept.any():
         raise TrainingFailed(
             f"none of {len(made.images)} painted {diagnosis} slices of fold {fold} passed the screen "
             f"({screened.near_copy.sum()} near-copies, {screened.broken.sum()} broken); train longer (painter.images)"
         )
     if parts.whole and judged:
-        sources = np.load(run.normalised(fold), mmap_mode="r")[beside.train][made.source_rows]
-        differing = np.stack(list(painted_region(made.masks)))
-        scores = score_painted(
-            fold=fold,
-            diagnosis=diagnosis,
-            copies=copies,
-            outside=outside_copy_share(painted=made.images, regions=differing, sources=sources),
-            n_broken=int(screened.broken.sum()),
-            n_kept=int(screened.kept.sum()),
-            contains_patient_anatomy=screened.contains_patient_anatomy,
-        )
-        write_record(score_path(run, "memorisation", fold, diagnosis), scores)
-        nearest = beside.training[copies.nearest]
-        pictures.nearest_pairs(run, fold, diagnosis, generated=made.images, nearest=nearest, distances=copies.distances)
-    write_changed(folder, made, rows, generator=f"painted-{fold}-{diagnosis}", kept=screened.kept)
+        write_record(score_path(run, "memorisation", fold, diagnosis), judge.scores(painted))
+        nearest, distances = judge.nearest(painted)
+        pictures.nearest_pairs(run, fold, diagnosis, generated=made.images, nearest=nearest, distances=distances)
+    write_changed(
+        folder,
+        made,
+        rows,
+        generator=f"painted-{fold}-{diagnosis}",
+        kept=screened.kept,
+        sources=judge.on.names,
+        painted_on=judge.on.origin,
+    )
 
 
-def _painted(
-    run: RunDir,
-    parts: Fold,
-    diagnosis: str,
-    *,
-    bank: LesionBank,
-    rows: pd.DataFrame,
-    beside: "_Beside",
-    update: progress.Update,
-) -> tuple[PastedSet, PaintedCopies, Screened]:
+@dataclass(frozen=True, eq=False)
+class _Painted:
+    """All slices painted, what their regions and, on slices that a GAN drew, they themselves copy, and the screen."""
+
+    made: PastedSet
+    inside: PaintedCopies
+    whole: Found | None
+    screened: Screened
+
+
+def _paint(
+    run: RunDir, parts: Fold, diagnosis: str, *, bank: LesionBank, judge: "_Judge", update: progress.Update
+) -> _Painted:
     """Paint until as many pass the screen as are wanted, in rounds of what is missing, up to MOST_PAINTED times all.
 
     Were one diagnosis left short, having been painted would tell of the other.
     """
     record, fold = record_of(run), parts.fold
-    wanted = _wanted(run, fold, rows, diagnosis)
+    wanted = synthetic_wanted(run, parts, diagnosis)
     generator, _ = load_painter(run.model(fold, diagnosis))
     rounds: list[PastedSet] = []
     missing, drawn = wanted, 0
+    whole: Found | None = None
     while missing and drawn < MOST_PAINTED * wanted:
-        seed = seed_of(record.seed, "paint", fold, diagnosis, len(rounds))
-        rounds.append(paint_set(bank, generator, diagnosis=diagnosis, n=missing, seed=seed, compute=best_compute()))
-        made = PastedSet(*(np.concatenate(of) for of in zip(*map(_fields, rounds), strict=True)))
-        copies = beside.copies(made, rows)
-        screened = screen(
-            synthetic=made.images,
-            training=beside.training,
-            near_copy=copies.near_copy,
-            regions=made.masks,
-            training_regions=beside.training_regions,
-            source_origins=rows["origin"].iloc[made.source_rows].tolist(),
+        new = paint_set(
+            bank,
+            generator,
+            diagnosis=diagnosis,
+            n=missing,
+            seed=seed_of(record.seed, "paint", fold, diagnosis, len(rounds)),
+            compute=best_compute(),
+            dreamt=judge.on.dreamt,
         )
+        rounds.append(new)
+        made = PastedSet(*(np.concatenate(of) for of in zip(*map(_fields, rounds), strict=True)))
+        if judge.finder is not None:
+            found = judge.finder.find(new.images)
+            whole = found if whole is None else whole.and_then(found)
+        inside = judge.copies_inside(made)
+        screened = judge.screen(made, inside=inside, whole=whole)
         missing, drawn = wanted - int(screened.kept.sum()), len(made.images)
         update(wanted - missing, wanted)
-    return made, copies, screened
+    return _Painted(made, inside, whole, screened)
 
 
 def _fields(made: PastedSet) -> list[NDArray[np.generic]]:
@@ -228,22 +238,61 @@ def _fields(made: PastedSet) -> list[NDArray[np.generic]]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Beside:
-    """Real slices of one diagnosis that painted ones are judged by, (N, 1, S, S), with their lesions where known.
+class _Sources:
+    """Slices to paint on, by `PastedSet.source_rows`: their ids, pixels (N, 1, S, S), and where they are from.
 
-    train: bool, which slices of the manifest the fold learns from, of both diagnoses.
+    groups: subjects of real ones. dreamt: of those that a GAN drew, what `paint_set` takes.
     """
 
-    train: NDArray[np.bool_]
-    training: NDArray[np.float32]
-    training_groups: list[str]
-    training_regions: NDArray[np.bool_] | None
-    held_out: NDArray[np.float32]
-    held_out_regions: NDArray[np.bool_] | None
+    names: list[str]
+    images: NDArray[np.float32]
+    origin: str
+    groups: list[str] | None = None
+    dreamt: Canvases | None = None
 
-    def copies(self, made: PastedSet, rows: pd.DataFrame) -> PaintedCopies:
-        """What painted regions copy; rows: those of the bank. Healthy tissue may be like that of its own head."""
+
+def _sources(run: RunDir, parts: Fold, diagnosis: str, rows: pd.DataFrame) -> _Sources:
+    """What slices of the diagnosis are painted on; rows: those of the bank, which real sources are of."""
+    if not record_of(run).config.synthesis.dreams:
+        manifest = pd.read_parquet(run.manifest)
+        real = np.load(run.normalised(parts.fold), mmap_mode="r")[rows_of(manifest, parts.train)]
+        return _Sources(rows["slice_id"].tolist(), real, REAL, groups=rows["group"].tolist())
+    drawn, images = read_synthetic(run.canvases(parts.fold, diagnosis))
+    dreamt = Canvases(images, drawn["position"].to_numpy(float))
+    return _Sources(drawn["slice_id"].tolist(), images, SYNTHETIC, dreamt=dreamt)
+
+
+class _Judge:
+    """Real slices of one diagnosis that painted ones are judged by, with their lesions where known; and what follows.
+
+    finder: of copies of whole training slices of both diagnoses, which painters and GAN learned from; None where what
+    is painted on is real, for then each is a copy of its source.
+    """
+
+    def __init__(self, run: RunDir, parts: Fold, diagnosis: str, *, on: _Sources) -> None:
+        self.run, self.parts, self.diagnosis, self.on = run, parts, diagnosis, on
+        manifest, real = pd.read_parquet(run.manifest), np.load(run.normalised(parts.fold), mmap_mode="r")
+        of_training, of_test = (rows_of(manifest, groups, diagnosis) for groups in (parts.train, parts.test))
+        self.training, self.held_out = real[of_training], real[of_test]
+        self.training_groups = manifest.loc[of_training, "group"].tolist()
+        self.training_regions: NDArray[np.bool_] | None = None
+        self.held_out_regions: NDArray[np.bool_] | None = None
+        if diagnosis == TUMOUR:
+            found, given = run.found_masks(parts.fold), np.load(run.normalised_masks, mmap_mode="r")
+            known = np.load(found, mmap_mode="r") if found.exists() else given
+            self.training_regions = known[of_training].astype(np.bool_)
+            # where a part of the scans has masks, none may be of the test part
+            if not found.exists() and given[of_test].any():
+                self.held_out_regions = given[of_test].astype(np.bool_)
+        self.finder: CopyFinder | None = None
+        self.learned: NDArray[np.float32] | None = None
+        if on.origin == SYNTHETIC:
+            self.finder, self.learned = copy_finder(run, parts, None)
+
+    def copies_inside(self, made: PastedSet) -> PaintedCopies:
+        """What painted regions copy. Healthy tissue may be like that of its own head, where that is a patient's."""
         healthy = self.training_regions is None
+        own = None if self.on.groups is None else [self.on.groups[row] for row in made.source_rows]
         return painted_copies(
             painted=made.images,
             regions=made.masks,
@@ -252,29 +301,48 @@ class _Beside:
             training_regions=self.training_regions,
             held_out=self.held_out,
             held_out_regions=self.held_out_regions,
-            painted_groups=rows["group"].iloc[made.source_rows].tolist() if healthy else None,
+            painted_groups=own if healthy else None,
         )
 
+    def screen(self, made: PastedSet, *, inside: PaintedCopies, whole: Found | None) -> Screened:
+        """What may leave: a slice is refused for its region or, where `whole` was looked at, for all of it."""
+        return screen(
+            synthetic=made.images,
+            training=self.training,
+            near_copy=inside.near_copy if whole is None else inside.near_copy | whole.near_copy,
+            regions=made.masks,
+            training_regions=self.training_regions,
+            source_origins=[self.on.origin] * len(made.images),
+        )
 
-def _beside(run: RunDir, parts: Fold, diagnosis: str) -> _Beside:
-    manifest, real = pd.read_parquet(run.manifest), np.load(run.normalised(parts.fold), mmap_mode="r")
-    of_training, of_test = (rows_of(manifest, groups, diagnosis) for groups in (parts.train, parts.test))
-    found = run.found_masks(parts.fold)
-    regions, held_out_regions = None, None
-    if diagnosis == TUMOUR:
-        given = np.load(run.normalised_masks, mmap_mode="r")
-        regions = (np.load(found, mmap_mode="r") if found.exists() else given)[of_training].astype(np.bool_)
-        # where a part of the scans has masks, none may be of the test part
-        if not found.exists() and given[of_test].any():
-            held_out_regions = given[of_test].astype(np.bool_)
-    return _Beside(
-        train=rows_of(manifest, parts.train),
-        training=real[of_training],
-        training_groups=manifest.loc[of_training, "group"].tolist(),
-        training_regions=regions,
-        held_out=real[of_test],
-        held_out_regions=held_out_regions,
-    )
+    def scores(self, painted: _Painted) -> MemorisationScores:
+        """Copies among all painted slices: inside of their regions, and as a whole and of their canvases, if drawn."""
+        made, screened = painted.made, painted.screened
+        regions = score_painted(
+            fold=self.parts.fold,
+            diagnosis=self.diagnosis,
+            copies=painted.inside,
+            outside=outside_copy_share(
+                painted=made.images,
+                regions=np.stack(list(painted_region(made.masks))),
+                sources=self.on.images[made.source_rows],
+            ),
+            n_broken=int(screened.broken.sum()),
+            n_kept=int(screened.kept.sum()),
+            contains_patient_anatomy=screened.contains_patient_anatomy,
+        )
+        if painted.whole is None or self.finder is None:
+            return regions
+        found = Generated(made.images, made.seeds, painted.whole, screened)
+        whole = sum_up_copies(self.run, self.parts, self.diagnosis, found=found, finder=self.finder)
+        canvases = score_path(self.run, "canvases", self.parts.fold, self.diagnosis)
+        return whole.model_copy(update={"parts": (read_record(canvases, MemorisationScores), regions)})
+
+    def nearest(self, painted: _Painted) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Of each painted slice the nearest training slice (N, 1, S, S), and how near it is (N,)."""
+        if painted.whole is None or self.learned is None:
+            return self.training[painted.inside.nearest], painted.inside.distances
+        return self.learned[painted.whole.nearest], painted.whole.distances
 
 
 @stage_task("copy and paste")
@@ -298,14 +366,24 @@ def paste_task(root: Path, fold: int) -> None:
 
 
 def write_changed(
-    folder: Path, made: PastedSet, rows: pd.DataFrame, *, generator: str, kept: NDArray[np.bool_] | None = None
+    folder: Path,
+    made: PastedSet,
+    rows: pd.DataFrame,
+    *,
+    generator: str,
+    kept: NDArray[np.bool_] | None = None,
+    sources: Sequence[str] | None = None,
+    painted_on: str = REAL,
 ) -> None:
-    """Write changed slices with their masks and where they came from; rows: those of the bank; kept: which, or all."""
+    """Write changed slices with their masks and where they came from; rows: those of the bank; kept: which, or all.
+
+    sources: ids of the slices that were changed, where they are not those of the bank; painted_on: their origin.
+    """
     chosen = np.flatnonzero(np.ones(len(made.images), np.bool_) if kept is None else kept)
     names, lesions = rows["slice_id"].to_numpy(), made.lesion_rows[chosen]
     provenance = pd.DataFrame(
         {
-            "source": names[made.source_rows[chosen]],
+            "source": (names if sources is None else np.asarray(sources))[made.source_rows[chosen]],
             "lesion": np.where(lesions < 0, "", names[lesions]),
             "seed": made.seeds[chosen],
         }
@@ -318,22 +396,21 @@ def write_changed(
         diagnosis=folder.name,
         masks=made.masks[chosen],
         provenance=provenance,
+        painted_on=painted_on,
     )
 
 
-def _wanted(run: RunDir, fold: int, rows: pd.DataFrame, diagnosis: str) -> int:
-    n_real = int((rows["diagnosis"] == diagnosis).sum())
-    return utility.synthetic_wanted(n_real=n_real, fold=fold_of(run, fold), config=record_of(run).config.utility)
-
-
 def sources(folders: Mapping[str, Path], manifest: pd.DataFrame) -> dict[str, list[frozenset[str]]]:
-    """By diagnosis the groups of patients that each changed slice in these folders contains."""
-    group = manifest.set_index("slice_id")["group"]
+    """By diagnosis the groups of patients that each changed slice in these folders contains, shapes of lesions too.
+
+    A slice that a GAN drew contains none that are known.
+    """
+    group = manifest.set_index("slice_id")["group"].to_dict()
     found = {}
     for diagnosis, folder in folders.items():
         table, _ = read_painted(folder)
         pairs = zip(table["source"], table["lesion"], strict=True)
-        found[diagnosis] = [frozenset(group[one] for one in pair if one) for pair in pairs]
+        found[diagnosis] = [frozenset(group[one] for one in pair if one in group) for pair in pairs]
     return found
 
 

@@ -137,8 +137,9 @@ def _pools(
         folder = run.synthetic(fold.fold, diagnosis)
         made, painted = read_synthetic(folder)
         groups = made["slice_id"]
-        if (folder / PAINTED_NAME).exists():  # all around its lesion it shows a patient
-            groups = read_painted(folder)[0]["source"].map(group_of)
+        if (folder / PAINTED_NAME).exists():  # all around its lesion it shows a patient, or a head that a GAN drew
+            sources = read_painted(folder)[0]["source"]
+            groups = sources.map(group_of).fillna(sources)
         of = _some(np.arange(len(made)), rng)
         pixels = to_uint8(painted[of, 0])
         yield Pool(SYNTHETIC, diagnosis, pixels, tuple(groups.iloc[of]), seen_in(shown, pixels))

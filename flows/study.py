@@ -2,6 +2,7 @@
 
 import zlib
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from data_contracts.splits import Fold, Splits
 from flows.config import RunRecord
 from pipeline.run_dir import RunDir, read_record
+
+CANVAS: Final = "canvas"  # in place of a diagnosis: the GAN of slices without a tumour that are to be painted on
 
 
 def seed_of(run_seed: int, *path: int | str) -> int:

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import pandas as pd
 from pydantic import BaseModel
 
-from data_contracts.manifest import DIAGNOSES
+from data_contracts.manifest import DIAGNOSES, NO_TUMOUR
 from data_contracts.results import (
     PRIMARY_ARM,
     REFERENCE_ARM,
@@ -36,7 +36,7 @@ from data_contracts.results import (
 from data_contracts.splits import Fold, Splits
 from flows.config import RunRecord
 from flows.painting import lesions_path, read_bank
-from flows.study import score_path
+from flows.study import CANVAS, score_path
 from pipeline.evidence.locked import locked_tests
 from pipeline.evidence.ways import Choice
 from pipeline.run_dir import RunDir, read_record
@@ -66,8 +66,7 @@ def summarise(
     # folds of a learning curve are told of by the curve alone
     splits = read_record(run.splits, Splits)
     folds = splits.whole.folds
-    record_training = _painter_training if record.config.synthesis.strategy == "paint" else _training
-    training = tuple(record_training(run, fold, diagnosis) for fold in folds for diagnosis in DIAGNOSES)
+    training = tuple(one for fold in folds for one in _trainings(run, record, fold))
     return RunSummary(
         verdict=comparison.verdict,
         difference=comparison.difference,
@@ -180,17 +179,28 @@ def _maps(run: RunDir, folds: Sequence[Fold]) -> Iterator[FeatureMap]:
             yield read_record(path, FeatureMap)
 
 
-def _training(run: RunDir, fold: Fold, diagnosis: str) -> TrainingRecord:
-    """How one GAN was trained."""
-    folder = run.model(fold.fold, diagnosis)
+def _trainings(run: RunDir, record: RunRecord, fold: Fold) -> Iterator[TrainingRecord]:
+    """How the GANs and painters of one fold were trained."""
+    how = record.config.synthesis
+    if how.dreams:
+        yield _training(run, fold, NO_TUMOUR, model=CANVAS)
+    for diagnosis in DIAGNOSES:
+        yield _painter_training(run, fold, diagnosis) if how.paints else _training(run, fold, diagnosis)
+
+
+def _training(run: RunDir, fold: Fold, diagnosis: str, *, model: str | None = None) -> TrainingRecord:
+    """How one GAN was trained; model: its name in the run, where that is not the diagnosis."""
+    folder = run.model(fold.fold, model or diagnosis)
     trained = read_record(model_dir.config_path(folder), model_dir.TrainedGan)
     told = {"n_slices", "n_subjects", "images_seen", "generator_parameters", "discriminator_parameters"}
     told |= {"n_held_out", "watched", "alarms", "stopped", "kept_at", "best_wrong", "joint_until", "joint_ticks"}
+    told |= {"unimproved_since"}
     return TrainingRecord.model_validate(
         {
             **trained.model_dump(include=told),
             "fold": fold.fold,
             "diagnosis": diagnosis,
+            "maker": "generator",
             "confirm": trained.gan.watch.confirm,
             "augmented": _stronger_after_alarm(trained.gan),
             "curve": _ticks(folder),
@@ -208,6 +218,7 @@ def _painter_training(run: RunDir, fold: Fold, diagnosis: str) -> TrainingRecord
         {
             **trained.model_dump(include=told),
             "fold": fold.fold,
+            "maker": "painter",
             "n_slices": len(bank.tumour) + len(bank.no_tumour),
             "n_subjects": len({*bank.tumour_groups, *bank.no_tumour_groups}),
             "curve": _ticks(folder),

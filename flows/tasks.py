@@ -8,29 +8,28 @@ never images.
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data_contracts.manifest import DIAGNOSES
+from data_contracts.manifest import DIAGNOSES, NO_TUMOUR
 from data_contracts.results import FidelityScores, MemorisationScores, ShortcutScores, UtilityComparison
-from data_contracts.splits import Fold, Splits
+from data_contracts.splits import Splits
 from data_contracts.violations import ContractError, Violation
 from flows import case_pictures, cases, painting, pictures, progress
 from flows.account import stage_task
 from flows.config import RunRecord, config_digest
 from flows.devices import Job, train_all
-from flows.judge import judge, score_copies
+from flows.judge import judge
 from flows.reader_slices import with_reader_study
 from flows.report import write_report
-from flows.study import fold_of, record_of, rows_of, score_path, seed_of
+from flows.study import CANVAS, fold_of, record_of, rows_of, score_path, seed_of
 from flows.summary import summarise
 from flows.watch import make_ruler, training_set
 from pipeline.compute import best_compute
-from pipeline.evidence import memorisation, utility
+from pipeline.evidence import utility
 from pipeline.evidence.arms import Sources
 from pipeline.evidence.classifier import train_classifier
 from pipeline.evidence.classifier_networks import Classifier
@@ -39,8 +38,7 @@ from pipeline.evidence.feature_map import feature_map
 from pipeline.evidence.shortcuts import audit
 from pipeline.evidence.transfer import transfer
 from pipeline.evidence.wrong_cases import wrong_cases
-from pipeline.export.gate import Screened, screen
-from pipeline.formats.synthetic import MANIFEST_NAME, read_synthetic, write_synthetic
+from pipeline.formats.synthetic import read_synthetic
 from pipeline.run_dir import RunDir, read_record, write_json, write_record, write_table
 from pipeline.scans.deidentify import read_key
 from pipeline.scans.external import join
@@ -49,9 +47,7 @@ from pipeline.scans.normalise import normalise
 from pipeline.scans.phantom import write_phantoms
 from pipeline.scans.split import split
 from pipeline.synthesis import model_dir
-from pipeline.synthesis.gan import TrainingFailed
 from pipeline.synthesis.model_dir import JOINT
-from pipeline.synthesis.sample import sample
 from pipeline.synthesis.training import train
 
 _ORDER = {  # of the GANs of a fold, by strategy: those of one step can be trained at the same time
@@ -59,8 +55,8 @@ _ORDER = {  # of the GANs of a fold, by strategy: those of one step can be train
     "joint": ((JOINT,),),
     "finetune": ((JOINT,), DIAGNOSES),
     "paint": (DIAGNOSES,),
+    "dream_and_paint": ((CANVAS, *DIAGNOSES),),
 }
-MOST_DRAWN = 4  # times the images wanted: where so many were refused, a shortfall is accepted
 
 
 @stage_task("phantoms")
@@ -161,6 +157,14 @@ def train_joint_task(root: Path, fold: int) -> None:
         _train_here(job)
 
 
+@stage_task("train canvases")
+def train_canvas_task(root: Path, fold: int) -> None:
+    """Train the GAN whose slices are to be painted on: of slices without a tumour of one fold's training part."""
+    job = Job(root, fold, CANVAS)
+    if not _finished(job):
+        _train_here(job)
+
+
 @stage_task("train")
 def train_task(root: Path, fold: int, diagnosis: str) -> None:
     """Train the GAN of one diagnosis on one fold's training part, or make it from the joint one."""
@@ -186,134 +190,31 @@ def train_job(job: Job, device: str | None, update: progress.Update) -> None:
     """Train one GAN of a study on its fold's training part, going on from its checkpoint where one stands.
 
     By the study's strategy a diagnosis has a GAN that sees its slices alone, a copy of the joint one that goes on, or
-    a painter. device: as `best_compute`. Nothing else depends on it. Raises as `training.train`.
+    a painter; the GAN of canvases is the one that slices without a tumour would have alone. device: as `best_compute`.
+    Nothing else depends on it. Raises as `training.train`.
     """
     run = RunDir(job.root)
     record, manifest = record_of(run), pd.read_parquet(run.manifest)
     synthesis = record.config.synthesis
-    if synthesis.strategy == "paint":
+    if synthesis.paints and job.diagnosis != CANVAS:
         painting.train_painter_job(job, device, update)
         return
-    alone = synthesis.strategy == "per_class"
+    diagnosis = NO_TUMOUR if job.diagnosis == CANVAS else job.diagnosis
+    alone = synthesis.strategy == "per_class" or job.diagnosis == CANVAS
     copy = not alone and job.diagnosis != JOINT
     budget = 1.0 if alone else synthesis.copy_budget if copy else synthesis.joint_budget
-    rows = rows_of(manifest, fold_of(run, job.fold).train, job.diagnosis if alone else None)
+    rows = rows_of(manifest, fold_of(run, job.fold).train, diagnosis if alone else None)
     train(
         folder=run.model(job.fold, job.diagnosis),
         data=training_set(np.load(run.normalised(job.fold), mmap_mode="r")[rows], manifest[rows]),
         config=record.config.gan.with_budget(budget),
-        seed=seed_of(record.seed, "gan", job.fold, job.diagnosis if alone else JOINT),
+        seed=seed_of(record.seed, "gan", job.fold, diagnosis if alone else JOINT),
         compute=best_compute(device),
         progress=update,
         make_ruler=make_ruler(k=record.config.fidelity.k),
         diagnosis=job.diagnosis if copy else None,
         start=run.model(job.fold, JOINT) if copy else None,
     )
-
-
-@stage_task("sample")
-def sample_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) -> None:
-    """Sample until enough slices pass the screen: near-copies of training slices and broken images never leave.
-
-    judged: copies are summed up for the report too; not of a fold of the learning curve, there for its classifiers.
-    """
-    run = RunDir(root)
-    if (run.synthetic(fold, diagnosis) / MANIFEST_NAME).exists():
-        return
-    record = record_of(run)
-    manifest = pd.read_parquet(run.manifest)
-    real = np.load(run.normalised(fold), mmap_mode="r")
-    parts = fold_of(run, fold)
-    of_diagnosis = rows_of(manifest, parts.train, diagnosis)
-    # a generator that began as a joint one has seen the other diagnosis too, and may copy from it
-    alone = record.config.synthesis.strategy == "per_class"
-    learned = of_diagnosis if alone else rows_of(manifest, parts.train)
-    finder = memorisation.CopyFinder(real[learned], manifest.loc[learned, "group"].tolist())
-    wanted = utility.synthetic_wanted(n_real=int(of_diagnosis.sum()), fold=parts, config=record.config.utility)
-    with progress.stage(f"Sample and screen {diagnosis} slices, fold {fold}", "slices") as update:
-        found = _screened_sample(
-            model=run.model(fold, diagnosis),
-            training=real[of_diagnosis],
-            finder=finder,
-            wanted=wanted,
-            seed=seed_of(record.seed, "sample", fold, diagnosis),
-            update=update,
-        )
-    chosen = np.flatnonzero(found.screened.kept)
-    if not len(chosen):
-        raise TrainingFailed(
-            f"none of {len(found.images)} generated {diagnosis} slices of fold {fold} passed the screen "
-            f"({found.screened.near_copy.sum()} near-copies, {found.screened.broken.sum()} broken); train longer "
-            "(gan.images) or with more slices"
-        )
-    if parts.whole and judged:
-        _write_copies(run, parts, diagnosis, found, finder)
-        nearest = real[np.flatnonzero(learned)[found.copies.nearest]]
-        pictures.nearest_pairs(
-            run, fold, diagnosis, generated=found.images, nearest=nearest, distances=found.copies.distances
-        )
-    write_synthetic(
-        run.synthetic(fold, diagnosis),
-        images=found.images[chosen],
-        names=[f"g{fold}-{diagnosis.replace('_', '-')}-{i:06d}" for i in chosen],
-        generator=f"{fold}-{diagnosis}",
-        diagnosis=diagnosis,
-    )
-
-
-@dataclass(frozen=True)
-class _Generated:
-    """All images generated (N, 1, S, S), what was found of their nearest training slices, and the screen."""
-
-    images: NDArray[np.float32]
-    copies: memorisation.Found
-    screened: Screened
-
-
-def _screened_sample(
-    *,
-    model: Path,
-    training: NDArray[np.float32],
-    finder: memorisation.CopyFinder,
-    wanted: int,
-    seed: int,
-    update: progress.Update,
-) -> _Generated:
-    """Generate until `wanted` images pass the screen: each round replaces what was refused, up to MOST_DRAWN times."""
-    generator, trained = model_dir.load_generator(model)
-    images = np.empty((0, *training.shape[1:]), np.float32)
-    copies = finder.find(images)
-    missing = wanted
-    while missing and len(images) < MOST_DRAWN * wanted:
-        seeds = range(seed + len(images), seed + len(images) + missing)
-        new = sample(generator, trained, seeds=seeds)
-        images, copies = np.concatenate([images, new]), copies.and_then(finder.find(new))
-        screened = screen(synthetic=images, training=training, near_copy=copies.near_copy)
-        missing = wanted - int(screened.kept.sum())
-        update(wanted - missing, wanted)
-    return _Generated(images, copies, screened)
-
-
-def _write_copies(run: RunDir, fold: Fold, diagnosis: str, found: _Generated, finder: memorisation.CopyFinder) -> None:
-    """Copies among all generated images of one diagnosis, beside its held-out real slices."""
-    manifest, real = pd.read_parquet(run.manifest), np.load(run.normalised(fold.fold), mmap_mode="r")
-    of_training, of_test = (rows_of(manifest, groups, diagnosis) for groups in (fold.train, fold.test))
-    scores = score_copies(
-        fold=fold.fold,
-        diagnosis=diagnosis,
-        synthetic=found.images,
-        copies=found.copies,
-        kept=found.screened.kept,
-        broken=found.screened.broken,
-        threshold=finder.threshold,
-        training=real[of_training],
-        training_groups=manifest.loc[of_training, "group"].tolist(),
-        held_out=real[of_test],
-        held_out_groups=manifest.loc[of_test, "group"].tolist(),
-        held_out_copies=finder.find(real[of_test]),
-        attack=np.random.default_rng(seed_of(record_of(run).seed, "membership", fold.fold, diagnosis)),
-    )
-    write_record(score_path(run, "memorisation", fold.fold, diagnosis), scores)
 
 
 @stage_task("fidelity")
@@ -414,7 +315,7 @@ def _sources(run: RunDir, fold: int) -> dict[str, Sources]:
     """Who is in the slices that were painted or pasted, as `predict_arms` wants it; nobody known is in others."""
     config, manifest = record_of(run).config, pd.read_parquet(run.manifest)
     found: dict[str, Sources] = {}
-    if config.synthesis.strategy == "paint":
+    if config.synthesis.paints:
         found["sources"] = painting.sources({d: run.synthetic(fold, d) for d in DIAGNOSES}, manifest)
     if config.pastes:
         found["pasted_sources"] = painting.sources({d: run.pasted(fold, d) for d in DIAGNOSES}, manifest)

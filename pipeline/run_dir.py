@@ -161,6 +161,10 @@ class RunDir:
     def synthetic(self, fold: int, diagnosis: str) -> Path:
         return self.root / "synthetic" / str(fold) / diagnosis
 
+    def canvases(self, fold: int, diagnosis: str) -> Path:
+        """Generated slices without a tumour, on which those of this diagnosis are painted, as a synthetic set."""
+        return self.root / "canvases" / str(fold) / diagnosis
+
     def pasted(self, fold: int, diagnosis: str) -> Path:
         """Real lesions moved between real slices by copy and paste, as a synthetic set."""
         return self.root / "pasted" / str(fold) / diagnosis

@@ -29,7 +29,7 @@ from reports.numbers import (
     whole,
 )
 from reports.wording.controls import controls_count, unsure_count
-from reports.wording.copies import anatomy_reading, held_out_name, of_regions
+from reports.wording.copies import all_compared, anatomy_reading, compared_slices, held_out_name, of_regions
 from reports.wording.diversity import PAINTED_VARIETY, beyond_limits, primary_fidelity
 from reports.wording.further import external_units
 from reports.wording.names import is_painted, kind, slices_of
@@ -199,15 +199,16 @@ def copies_light(memorisation: Sequence[MemorisationScores]) -> Light:
 
     At best a caution where the median is much nearer, where there are copies in features, where a membership attack
     tells who was in the training part, and of painted slices, which are patients' slices but for the painted region.
+    Of slices painted on generated ones by the worst of these, of whole slices and of regions.
     """
-    measured = [scores for scores in memorisation if scores.n_generated > 0]
+    measured = [scores for scores in all_compared(memorisation) if scores.n_generated > 0]
     if not measured:
         return Light(_("Copies of patients"), "unknown", _("Not measured"), _("No synthetic slices were screened."))
     worst = max(measured, key=_excess)
     level: Level = (
         "good" if _excess(worst) <= COPIES_GOOD else "caution" if _excess(worst) <= COPIES_CAUTION else "problem"
     )
-    near = any(s.median_distance_synthetic < TOO_CLOSE * s.median_distance_held_out_real for s in measured)
+    near = [s for s in measured if s.median_distance_synthetic < TOO_CLOSE * s.median_distance_held_out_real]
     in_features = max((excess for s in measured if (excess := _feature_excess(s)) is not None), default=0.0)
     told = [s.membership_auc for s in measured if s.membership_auc is not None and s.membership_auc.low > 0.5]
     anatomy = anatomy_reading(measured)
@@ -217,12 +218,11 @@ def copies_light(memorisation: Sequence[MemorisationScores]) -> Light:
     if anatomy:
         word = word if level == "problem" else _("Holds patient anatomy")
     reasons = [anatomy or _refused(measured, worst)]
-    if near:
-        reasons.append(
-            _("Painted regions lie much nearer to training slices than regions of held-out real slices do.")
-            if of_regions(worst)
-            else _("Synthetic slices lie much nearer to training slices than held-out real slices do.")
-        )
+    if any(not of_regions(scores) for scores in near):
+        reasons.append(_("Synthetic slices lie much nearer to training slices than held-out real slices do."))
+    if any(of_regions(scores) for scores in near):
+        said = _("Painted regions lie much nearer to training slices than regions of held-out real slices do.")
+        reasons.append(said)
     if in_features > FEATURE_COPIES:
         said = _("In features, copies are {more} points more frequent than among held-out real.")
         reasons.append(said.format(more=decimal(100 * in_features, 1)))
@@ -239,15 +239,16 @@ def copies_light(memorisation: Sequence[MemorisationScores]) -> Light:
 
 
 def _refused(measured: Sequence[MemorisationScores], worst: MemorisationScores) -> str:
-    """How many near-copies were refused, and the diagnosis and fold with the most of them."""
-    refused, generated = sum(s.n_near_copies for s in measured), sum(s.n_generated for s in measured)
+    """How many near-copies were refused, of whole slices where these were compared, and where most of them were."""
+    slices_of_all = [s for s in measured if s.compared != "regions"] or measured  # regions are of slices counted here
+    refused, generated = sum(s.n_near_copies for s in slices_of_all), sum(s.n_generated for s in slices_of_all)
     return _(
         "{refused} of {slices} generated were near-copies and refused. Worst, {worst}: {share}; {held_out} by the "
         "same rule {real}."
     ).format(
         refused=whole(refused),
         slices=slices(generated),
-        worst=slices_of(worst.diagnosis),
+        worst=compared_slices(worst),
         share=percent(worst.n_near_copies / worst.n_generated),
         held_out=held_out_name(worst),
         real=percent(worst.held_out_real_near_copy_share),
@@ -292,15 +293,16 @@ def data_light(data: DataFlow, difference: Difference, shortcuts: Sequence[Short
     return Light(_("Data quality"), level, word, "; ".join(reasons) + ".")
 
 
-def rules(*, painted: bool = False, pasted: bool = False) -> tuple[str, ...]:
+def rules(*, painted: bool = False, pasted: bool = False, on_generated: bool = False) -> tuple[str, ...]:
     """How each light is set, from the constants above: a reader can disagree with a limit only where it is named.
 
-    painted, pasted: with the rules of a painted set, and of a study with copy and paste.
+    painted, pasted, on_generated: with the rules of a set painted on real slices, of a study with copy and paste, and
+    of a set painted on generated slices.
     """
     return (
         *_utility_rules(pasted=pasted),
         *(_painted_diversity_rules() if painted else _diversity_rules()),
-        *_copies_rules(painted=painted),
+        *_copies_rules(painted=painted, on_generated=on_generated),
         *_data_rules(),
         _("These limits are conventions of this report, not clinical standards."),
     )
@@ -351,7 +353,7 @@ def _diversity_rules() -> tuple[str, ...]:
     )
 
 
-def _copies_rules(*, painted: bool) -> tuple[str, ...]:
+def _copies_rules(*, painted: bool, on_generated: bool) -> tuple[str, ...]:
     rules = (
         _("Copies takes the share of near-copies among generated slices, less that among held-out real slices."),
         _("Copies is good up to {good}, a caution to {caution}, else a problem.").format(
@@ -365,6 +367,11 @@ def _copies_rules(*, painted: bool) -> tuple[str, ...]:
             "Copies is at best a caution where copies in features exceed those of held-out real by {excess} points."
         ).format(excess=decimal(100 * FEATURE_COPIES, 0)),
     )
+    if on_generated:
+        worst = _(
+            "Copies is set by the worst of the slices before painting, the painted slices and the painted regions."
+        )
+        return (*rules, worst)
     if not painted:
         return rules
     return (

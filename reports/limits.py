@@ -3,7 +3,7 @@
 from data_contracts.results import DataFlow, RunSummary
 from reports.language import _, plural
 from reports.numbers import units, whole
-from reports.wording.names import is_painted
+from reports.wording.names import is_painted, on_generated
 from reports.wording.transfer import transfer_limit
 from reports.wording.verdict import smallest_difference
 
@@ -17,6 +17,7 @@ def limits(summary: RunSummary) -> tuple[str, ...]:
         _runs(difference.n_seeds),
         _generators(data, painted=painted),
         _heads(painted=painted),
+        _outlines() if on_generated(summary) else "",
         transfer_limit(summary.transfer),
         _subjects(data),
         _("The test rests on {units}. {smallest}").format(units=tested, smallest=smallest_difference(difference)),
@@ -83,6 +84,12 @@ def _heads(*, painted: bool) -> str:
     if not painted:
         return ""
     return _("Painted slices show no new heads: what is new is lesions, and tissue where lesions were taken away.")
+
+
+def _outlines() -> str:
+    return _(
+        "Painted regions have the outlines of training lesions, moved, turned and scaled: no new shapes are there."
+    )
 
 
 def _generators(data: DataFlow, *, painted: bool) -> str:

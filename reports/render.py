@@ -126,9 +126,18 @@ def _page(*, summary: RunSummary, run_root: Path, machine: MachineRecord | None)
             painted=painted,
             readers=readers,
             reader=readers.shown_study(summary.reader_slices, run_root) if summary.reader_slices else None,
-            light_rules=lights.rules(painted=painted, pasted=summary.difference_to_copy_paste is not None),
+            light_rules=lights.rules(
+                painted=painted,
+                pasted=summary.difference_to_copy_paste is not None,
+                on_generated=wording.names.on_generated(summary),
+            ),
             primary=wording.diversity.primary_fidelity(summary.fidelity),
-            shown=embed(pictures=first_fold(_but_wrong(summary.pictures)), run_root=run_root, painted=painted),
+            shown=embed(
+                pictures=first_fold(_but_wrong(summary.pictures)),
+                run_root=run_root,
+                painted=painted,
+                painters=wording.names.on_generated(summary),
+            ),
             wrong=embed(pictures=[p for p in summary.pictures if p.kind == "wrong"], run_root=run_root),
             case_tables=case_tables,
             first_fold=first_fold,
@@ -147,7 +156,8 @@ def _but_wrong(pictures: Sequence[Picture]) -> list[Picture]:
 class Shown:
     """A picture as the page shows it: `source` is a data URI, or empty where `problem` says why there is none.
 
-    still: of a film, a data URI of what stands in its place where nothing may move; empty of other pictures.
+    still: of a film, a data URI of what stands in its place where nothing may move; empty of other pictures. painted:
+    whether it shows what a painter made, and no generator.
     """
 
     picture: Picture
@@ -155,10 +165,16 @@ class Shown:
     source: str
     problem: str
     still: str
+    painted: bool
 
 
-def embed(*, pictures: Sequence[Picture], run_root: Path, painted: bool = False) -> tuple[Shown, ...]:
-    """Each picture as a data URI, in order, until the page's budget is spent."""
+def embed(
+    *, pictures: Sequence[Picture], run_root: Path, painted: bool = False, painters: bool = False
+) -> tuple[Shown, ...]:
+    """Each picture as a data URI, in order, until the page's budget is spent.
+
+    painted: synthetic slices are real ones that were painted on; painters: painters alone are seen while they learn.
+    """
     shown = []
     left = {"image/png": PICTURE_BUDGET, "image/gif": FILM_BUDGET}
 
@@ -179,7 +195,9 @@ def embed(*, pictures: Sequence[Picture], run_root: Path, painted: bool = False)
             missing = _("its file is not a PNG picture")
         if missing:  # a film that cannot be stopped is not shown
             source, problem, still = "", _("of the still in its place {problem}").format(problem=missing), ""
-        shown.append(Shown(picture, wording.pictures.picture_text(picture, painted=painted), source, problem, still))
+        by_painter = painted or (painters and picture.kind in {"training", "film"})
+        text = wording.pictures.picture_text(picture, painted=by_painter)
+        shown.append(Shown(picture, text, source, problem, still, by_painter))
     return tuple(shown)
 
 

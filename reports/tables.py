@@ -48,7 +48,7 @@ from reports.numbers import (
     whole,
 )
 from reports.wording.controls import control_name, control_null, control_result, control_sees, control_value
-from reports.wording.copies import copy_rate, of_regions
+from reports.wording.copies import all_compared, compared_name, copy_rate, of_regions
 from reports.wording.data import rule_name
 from reports.wording.detail import compared, mean_count
 from reports.wording.diversity import is_above, reason_values, references
@@ -402,11 +402,11 @@ def _of(scores: FidelityScores, origin: str) -> tuple[str, ...]:
 
 
 def memorisation_table(memorisation: Sequence[MemorisationScores]) -> Table:
-    """What the screen refused, and distances beside those of held-out real slices."""
+    """What the screen refused, and distances beside those of held-out real slices; after a set its parts."""
     painted = any(of_regions(scores) for scores in memorisation)
     rows = tuple(
         (
-            diagnosis_name(scores.diagnosis),
+            diagnosis_name(scores.diagnosis) if painted else compared_name(scores),
             str(scores.fold),
             whole(scores.n_generated),
             whole(scores.n_near_copies),
@@ -418,7 +418,7 @@ def memorisation_table(memorisation: Sequence[MemorisationScores]) -> Table:
             decimal(scores.median_distance_held_out_real, 3),
             *((_outside(scores),) if painted else ()),
         )
-        for scores in memorisation
+        for scores in all_compared(memorisation)
     )
     columns = (
         _("Slices"), _("Fold"), _("Generated, n"), _("Near-copies refused, n"), _("Broken refused, n"), _("Kept, n"),

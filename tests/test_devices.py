@@ -19,6 +19,7 @@ from data_contracts.splits import Fold, Splits
 from flows import augment_mri, devices, progress, tasks
 from flows.config import StudyConfig, SynthesisConfig, new_run_record
 from flows.devices import Job, train_all
+from flows.study import CANVAS
 from pipeline.children import Child, Done, Failed
 from pipeline.compute import Compute, best_compute
 from pipeline.run_dir import RunDir, write_array, write_record, write_table
@@ -162,6 +163,7 @@ def test_a_process_that_ends_without_a_word_is_a_failed_training() -> None:
         ("per_class", [[(0, name) for name in DIAGNOSES] + [(1, name) for name in DIAGNOSES]]),
         ("joint", [[(0, JOINT), (1, JOINT)]]),
         ("finetune", [[(0, JOINT), (1, JOINT)], [(0, name) for name in DIAGNOSES] + [(1, name) for name in DIAGNOSES]]),
+        ("dream_and_paint", [[(fold, name) for fold in (0, 1) for name in (CANVAS, *DIAGNOSES)]]),
     ],
 )
 def test_which_are_trained_at_once_follows_from_the_strategy(
@@ -182,7 +184,7 @@ def test_the_flow_trains_all_at_once_only_where_there_are_several_devices(
     recorded = Mock(**{f"{name}.side_effect": partial(note, done, name) for name in ("train_task", "train_all_task")})
     recorded.split_task.return_value = (0, 1)
     monkeypatch.setattr(augment_mri, "tasks", recorded)
-    for other in ("cases", "write_report"):
+    for other in ("cases", "sampling", "write_report"):
         monkeypatch.setattr(augment_mri, other, Mock())
     monkeypatch.setattr(augment_mri, "devices", lambda: there)
     augment_mri.augment_mri.fn(augment_mri.DEMO, str(tmp_path / "run"), preset="smoke")

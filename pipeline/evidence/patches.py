@@ -155,6 +155,7 @@ def score_painted(
         held_out_real_near_copy_share=copies.held_out_near_copy_share,
         contains_patient_anatomy=contains_patient_anatomy,
         outside_copy_share=outside,
+        compared="regions",
     )
 
 

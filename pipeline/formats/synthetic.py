@@ -9,7 +9,8 @@ and 1; DICOM a Segmentation object that refers to the image); which region was p
 and from what, in painted.parquet. In slices without a tumour the painted region is healthy tissue, so their label is
 empty: whoever reads the folder as scans with masks gets the right diagnosis of every slice. Around that region it shows
 the anatomy of its source, so no file of a painted set says that it shows nobody, and each image says in its header
-that it shows somebody; who copies the folder reads so in CONTAINS-PATIENT-ANATOMY.txt.
+that it shows somebody; who copies the folder reads so in CONTAINS-PATIENT-ANATOMY.txt. Unless the slices that were
+painted on are synthetic themselves: then nobody is shown by design, files say what they are, and there is no notice.
 """
 
 import gzip
@@ -29,7 +30,7 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage, SegmentationStorage, generate_uid
 
-from data_contracts.manifest import MANIFEST, SYNTHETIC, TUMOUR, check_manifest
+from data_contracts.manifest import MANIFEST, REAL, SYNTHETIC, TUMOUR, check_manifest
 from data_contracts.violations import require
 from pipeline.formats.raster import from_uint8, read_png, to_uint8, write_png
 from pipeline.formats.scan import from_display
@@ -46,6 +47,7 @@ A lesion that was laid in may itself be that of another patient, its shape or it
 Treat these files as patient data: do not share or publish them where their source scans may not go.
 """
 IN_PART: Final = "synthetic in part: painted over an image whose anatomy it shows"
+ON_SYNTHETIC: Final = "synthetic: a generated image, a part of it painted anew; no patient by design"
 PROVENANCE: Final = ("source", "lesion", "seed")  # columns of what is known of a painted slice
 _NO_DATE: Final = ("19000101", "000000")  # where the standard insists on one: the same set gives the same bytes
 DEEPEST: Final = 4095  # of 12 bits
@@ -62,7 +64,9 @@ class _Facts:
     generator: str
     diagnosis: str
     sha256: str  # of the stored pixels
-    painted: bool  # over another image: then it shows that image's anatomy, and no file may say that it shows nobody's
+    # origin of the image that it was painted over, "" of one that was not: over a real one it shows that one's anatomy,
+    # and no file may say that it shows nobody's
+    painted_on: str = ""
 
 
 def to_uint12(images: NDArray[np.float32]) -> NDArray[np.uint16]:
@@ -72,15 +76,15 @@ def to_uint12(images: NDArray[np.float32]) -> NDArray[np.uint16]:
 
 
 def _write_png(path: Path, pixels: NDArray[Any], facts: _Facts) -> None:
-    write_png(path, pixels, warning=f"{IN_PART}; treat as patient data" if facts.painted else "")
+    write_png(path, pixels, warning=f"{IN_PART}; treat as patient data" if facts.painted_on == REAL else "")
 
 
 def _write_nifti(path: Path, pixels: NDArray[Any], facts: _Facts) -> None:
     """Write one slice as NIfTI-1, laid out as an axial one of 1 mm so that viewers show it upright; it says no unit."""
     image = _nib.Nifti1Image(from_display(pixels[None]), np.eye(4), dtype=pixels.dtype)
-    image.header["descrip"] = (
-        IN_PART.encode() if facts.painted else b"synthetic: made by a generator, no patient; plane and spacing unknown"
-    )
+    said = {REAL: IN_PART, SYNTHETIC: ON_SYNTHETIC}
+    of_generator = "synthetic: made by a generator, no patient; plane and spacing unknown"
+    image.header["descrip"] = said.get(facts.painted_on, of_generator).encode()
     path.write_bytes(gzip.compress(image.to_bytes(), mtime=0))
 
 
@@ -96,8 +100,9 @@ def _write_dicom(path: Path, pixels: NDArray[Any], facts: _Facts) -> None:
     data.Modality, data.BodyPartExamined = "MR", "HEAD"  # of the scans that it was learned from
     data.SeriesDescription = f"{_mark(facts)} {facts.diagnosis}"
     data.SeriesNumber, data.InstanceNumber = 1, facts.number
-    if facts.painted:
-        data.ImageComments = f"{IN_PART.replace('synthetic', MARK)}. {facts.name}"
+    if facts.painted_on:
+        said = IN_PART if facts.painted_on == REAL else ON_SYNTHETIC
+        data.ImageComments = f"{said.replace('synthetic', MARK)}. {facts.name}"
         data.DerivationDescription = "painted over a part of another image; stored 0 to 4095 for -1 to 1"
     else:
         data.ImageComments = f"{MARK}: made by a generator, shows no patient. {facts.name}"
@@ -177,7 +182,7 @@ def _without_patient(facts: _Facts, kind: UID, uid: UID, *, series: str) -> Data
 
 
 def _mark(facts: _Facts) -> str:
-    return f"{MARK} in part" if facts.painted else MARK
+    return f"{MARK} in part" if facts.painted_on == REAL else MARK
 
 
 def _save(path: Path, data: Dataset, pixels: bytes, *, shape: tuple[int, ...], bits: tuple[int, int]) -> None:
@@ -232,23 +237,29 @@ def write_synthetic(
     file_format: str = "png",
     masks: NDArray[np.generic] | None = None,
     provenance: pd.DataFrame | None = None,
+    painted_on: str = REAL,
+    positions: NDArray[np.float64] | None = None,
 ) -> None:
     """Write images one by one, then the manifest, last: where it stands, all stand.
 
     images: float32 (N, 1, S, S) in [-1, 1], or N of (1, S, S) as they come; file_format: png, nifti or dicom. `sha256`
     of the manifest is of the stored pixels. Of a painted set, both or neither: masks (N, S, S), not 0 where a slice was
-    painted, and provenance, N rows in the same order with the columns of PROVENANCE: slice_id of the real slice that
-    was painted on, slice_id of the lesion's shape ("" where there is none), seed. Then `tumour_pixels` of the manifest
-    is the area of the label, and NOTICE is written first. The same call writes the same bytes. Raises ContractError for
-    names that are no slice ids or come twice, ValueError for fewer names than images or more, as many masks and rows,
-    and for another format.
+    painted, and provenance, N rows in the same order with the columns of PROVENANCE: slice_id of the slice that was
+    painted on, slice_id of the lesion's shape ("" where there is none), seed. painted_on: whether those slices are
+    real, as of every set of which nothing else is known, or synthetic. Then `tumour_pixels` of the manifest is the area
+    of the label, and over real slices NOTICE is written first. positions (N,): heights in the scan that the images are
+    taken to be of, in [0, 1], NaN where unknown; None: all are. The same call writes the same bytes. Raises
+    ContractError for names that are no slice ids or come twice, ValueError for fewer names than images or more, as many
+    masks and rows, for another format, and where what was painted on is neither real nor synthetic.
     """
     if file_format not in _FORMATS:
         raise ValueError(f"formats are {', '.join(_FORMATS)}, not {file_format!r}")
     regions = _regions(masks, provenance, len(names))
     labels = None if regions is None else regions * np.uint8(diagnosis == TUMOUR)
     suffix, store, write, write_mask = _FORMATS[file_format]
-    if regions is not None:
+    if painted_on not in (REAL, SYNTHETIC):
+        raise ValueError(f"slices to paint on are {REAL} or {SYNTHETIC}, not {painted_on!r}")
+    if regions is not None and painted_on == REAL:
         with whole(folder / NOTICE_NAME) as part:
             part.write_text(NOTICE, encoding="utf-8")
     digests, shapes = [], []
@@ -256,7 +267,7 @@ def write_synthetic(
         pixels = store(image[0])
         digests.append(hashlib.sha256(pixels.tobytes()).hexdigest())
         shapes.append(pixels.shape)
-        facts = _Facts(name, number, generator, diagnosis, digests[-1], painted=regions is not None)
+        facts = _Facts(name, number, generator, diagnosis, digests[-1], painted_on if regions is not None else "")
         with whole(folder / f"{name}{suffix}") as part:
             write(part, pixels, facts)
         if labels is not None:
@@ -266,6 +277,8 @@ def write_synthetic(
                 write_mask(part, labels[number - 1], facts)
     areas = None if labels is None else [int(label.sum()) for label in labels]
     manifest = _manifest(names, digests, shapes, areas, generator=generator, diagnosis=diagnosis)
+    if positions is not None:
+        manifest["position"] = positions
     require(check_manifest(manifest))
     if regions is not None and provenance is not None:
         write_array(folder / REGIONS_NAME, regions)

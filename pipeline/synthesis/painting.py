@@ -4,6 +4,8 @@ The tumour painter restores the lesions of real tumour slices, and paints where 
 one. The no-tumour painter restores lesion-shaped holes in real slices without a tumour, and paints over real lesions
 of which no part is left then (`LesionBank.clean`).
 Both diagnoses of a painted set are thus real heads with a painted part, so that having been painted tells nothing.
+Or both are heads without a tumour that one generator drew, no head in both: then healthy tissue is painted where a
+lesion might be.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from pipeline.compute import Compute
+from pipeline.synthesis.canvases import Canvases
 from pipeline.synthesis.lesions import (
     Images,
     LesionBank,
@@ -127,32 +130,36 @@ def paint_set(
     seed: int,
     compute: Compute,
     progress: Callable[[int, int], None] | None = None,
+    dreamt: Canvases | None = None,
 ) -> PastedSet:
     """n slices of `diagnosis` by its painter, each on a real slice of the other one; none comes twice before all did.
 
     Lesions are painted over in clean slices alone (`LesionBank`). Masks are the lesion, or the region painted over.
-    Slice i follows from its source and from seeds[i] alone. progress (done, n). Raises ValueError for a diagnosis that
-    is none.
+    Slice i follows from its source and from seeds[i] alone. progress (done, n). dreamt: in place of real slices;
+    source_rows are then of these, and masks of either diagnosis are places where a lesion might be. Raises ValueError
+    for a diagnosis that is none.
     """
     if diagnosis not in (TUMOUR, NO_TUMOUR):
         raise ValueError(f"no painter paints {diagnosis!r}")
     rng = np.random.default_rng(seed)
-    canvases, rows = bank.no_tumour, bank.no_tumour_rows
-    if diagnosis != TUMOUR:
+    canvases, rows, positions = bank.no_tumour, bank.no_tumour_rows, bank.no_tumour_positions
+    if dreamt is not None:
+        canvases, rows, positions = dreamt.images, np.arange(len(dreamt.images)), dreamt.positions
+    elif diagnosis != TUMOUR:
         canvases, rows = bank.tumour[bank.clean], bank.tumour_rows[bank.clean]
     chosen = in_turn([np.arange(len(canvases))], n, rng)
     seeds = rng.integers(2**63, size=n)
     side = canvases.shape[-1]
     images, masks = np.empty((n, 1, side, side), np.float32), np.empty((n, side, side), np.bool_)
     lesion_rows = np.full(n, -1, np.int64)
-    covered = None if diagnosis == TUMOUR else brims(bank)[bank.clean]
+    covered = None if diagnosis == TUMOUR or dreamt is not None else brims(bank)[bank.clean]
     for start in range(0, n, BATCH):
         part = slice(start, min(n, start + BATCH))
         for i in range(part.start, part.stop):
             if covered is not None:
                 masks[i] = covered[chosen[i]]
                 continue
-            position = float(bank.no_tumour_positions[chosen[i]])
+            position = float(positions[chosen[i]])
             placed = propose(bank, canvases[chosen[i]], np.random.default_rng(seeds[i]), position=position)
             masks[i], lesion_rows[i] = placed.mask, bank.tumour_rows[placed.lesion]
         soft = np.stack([soften(mask, edge_width(side)) for mask in masks[part]])[:, None]

@@ -12,7 +12,7 @@ from reports.numbers import percent, percent_interval, slices, units, whole
 from reports.wording.controls import failed_controls
 from reports.wording.copies import anatomy_reading
 from reports.wording.data import lesions_reading
-from reports.wording.names import find_arm, is_painted, kind
+from reports.wording.names import find_arm, is_painted, kind, on_generated
 from reports.wording.paste import recommendation
 from reports.wording.transfer import flagged, transfer_count, transfer_reading
 from reports.wording.verdict import advice
@@ -35,6 +35,9 @@ def one_piece(summary: RunSummary) -> Answer:
     """What a single record of the set is."""
     size = summary.data.image_size
     told = _("One slice of a head, {size} × {size} pixels, in greys without a unit.").format(size=size)
+    if on_generated(summary):
+        twice = _("It was generated, then one region of it was painted anew; beside it stands a mask of its lesion.")
+        return met("diversity", told, twice)
     if not is_painted(summary):
         return met("diversity", told, _("It was generated as a whole, together with nothing else of the scan."))
     painted = _("It is another slice in which one region was painted; beside it stands a mask of its lesion.")
@@ -71,7 +74,7 @@ def comes_with(summary: RunSummary) -> Answer:
     return partly(
         "data",
         _("Each slice comes with the diagnosis that it was made to show."),
-        mask if is_painted(summary) else "",
+        mask if is_painted(summary) or on_generated(summary) else "",
         _("Its files state neither pixel size nor plane nor sequence, and it has no age and no sex."),
     )
 
@@ -98,7 +101,7 @@ def shows_patients(summary: RunSummary) -> Answer:
         return met("copies", anatomy)
     by_design = (
         _("Not by design: painted slices stand on generated heads.")
-        if is_painted(summary)
+        if is_painted(summary) or on_generated(summary)
         else _("Not by design: slices were generated as a whole.")
     )
     return partly(
@@ -144,6 +147,10 @@ def method(summary: RunSummary) -> Answer:
         "joint": _("By one generative adversarial network, told which diagnosis to make."),
         "finetune": _("By one generative adversarial network for both diagnoses, a copy trained on for each of them."),
         "paint": _("By painters, which lay lesions into slices and healthy tissue over lesions; the rest stays."),
+        "dream_and_paint": _(
+            "By a generative adversarial network of slices without a tumour, and by painters, which lay lesions into "
+            "some of its slices and healthy tissue into others."
+        ),
     }.get(strategy)
     if told is None:
         return partly("training", _("By generative adversarial networks; how they hang together was not recorded."))

@@ -15,7 +15,7 @@ from reports.language import _
 from reports.lights import REACH_CAUTION, REACH_GOOD, copies_light, diversity_light, reach
 from reports.numbers import decimal, percent, significant, slices, whole
 from reports.wording.diversity import PAINTED_VARIETY, primary_fidelity
-from reports.wording.names import is_painted, kind, slices_of
+from reports.wording.names import is_painted, kind, on_generated, slices_of
 from reports.wording.transfer import transfer_count
 
 BROKEN_TOLERATED: Final = 0.10  # share of what was made that may be broken, and is refused in any case
@@ -117,7 +117,8 @@ def completeness(summary: RunSummary) -> Answer:
     if empty:
         names = ", ".join(slices_of(name) for name in empty)
         return not_met("copies", _("Of these none passed the screen: {names}.").format(names=names), lacking)
-    mask = _("Each painted slice has the mask of its lesion.") if is_painted(summary) else ""
+    painted = is_painted(summary) or on_generated(summary)
+    mask = _("Each painted slice has the mask of its lesion.") if painted else ""
     return partly("data", _("Each slice has its diagnosis."), mask, lacking)
 
 

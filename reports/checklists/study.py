@@ -10,7 +10,8 @@ from reports.limits import limits
 from reports.numbers import decimal, images, percent, percent_interval, points_interval, slices, units, whole
 from reports.wording.controls import controls_count, failed_controls, unsure_count
 from reports.wording.further import external_units
-from reports.wording.names import find_arm, is_painted, metric_words
+from reports.wording.names import find_arm, is_painted, metric_words, on_generated
+from reports.wording.training import by_maker
 from reports.wording.transfer import flagged
 from reports.wording.verdict import advice, headline, smallest_difference
 
@@ -60,27 +61,28 @@ def models(summary: RunSummary) -> Answer:
 
 def makers(summary: RunSummary) -> str:
     """How many generators or painters were trained, and how large; empty where none was."""
-    if not summary.training:
-        return ""
-    largest = max(record.generator_parameters for record in summary.training)
-    if is_painted(summary):
-        told = plural(
-            "{n} painter was trained, of up to {weights} weights, against a discriminator.",
-            "{n} painters were trained, of up to {weights} weights each, against a discriminator each.",
-            len(summary.training),
-        )
-    else:
-        told = plural(
-            "{n} generator was trained, of up to {weights} weights, against a discriminator.",
-            "{n} generators were trained, of up to {weights} weights each, against a discriminator each.",
-            len(summary.training),
-        )
-    return told.format(weights=whole(largest))
+    told = []
+    for painters, training in by_maker(summary.training, painted=is_painted(summary)) if summary.training else ():
+        if painters:
+            said = plural(
+                "{n} painter was trained, of up to {weights} weights, against a discriminator.",
+                "{n} painters were trained, of up to {weights} weights each, against a discriminator each.",
+                len(training),
+            )
+        else:
+            said = plural(
+                "{n} generator was trained, of up to {weights} weights, against a discriminator.",
+                "{n} generators were trained, of up to {weights} weights each, against a discriminator each.",
+                len(training),
+            )
+        told.append(said.format(weights=whole(max(record.generator_parameters for record in training))))
+    return " ".join(told)
 
 
 def family(summary: RunSummary) -> str:
     """The family of their networks; empty where it was not recorded."""
-    name = text(summary, "painter" if is_painted(summary) else "gan", "network", "family")
+    parts = ("gan", "painter") if on_generated(summary) else ("painter",) if is_painted(summary) else ("gan",)
+    name = ", ".join(found for part in parts if (found := text(summary, part, "network", "family")))
     return _("Their networks are of the family “{family}” of this program.").format(family=name) if name else ""
 
 

@@ -1,16 +1,35 @@
 """Whether patients come out again, and what of them is in painted slices by design."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from data_contracts.results import MemorisationScores
 from reports.language import _, plural
 from reports.numbers import decimal, digits_apart, percent, plain_interval, whole
-from reports.wording.names import kind
+from reports.wording.names import diagnosis_name, kind, slices_of
 
 
 def of_regions(scores: MemorisationScores) -> bool:
     """Whether painted regions were judged, and not whole slices."""
-    return scores.contains_patient_anatomy or scores.outside_copy_share is not None
+    return (
+        scores.compared == "regions" or scores.contains_patient_anatomy or scores.outside_copy_share is not None
+    )  # what was compared, earlier runs did not note
+
+
+def all_compared(memorisation: Iterable[MemorisationScores]) -> tuple[MemorisationScores, ...]:
+    """Of each set its scores, and after them those of its parts: its canvases, and its painted regions."""
+    return tuple(one for scores in memorisation for one in (scores, *scores.parts))
+
+
+def compared_name(scores: MemorisationScores) -> str:
+    """Which slices the scores are of, or what of them, in a table: `tumour`, `tumour, painted regions`."""
+    said = {"canvases": _("{diagnosis}, before painting"), "regions": _("{diagnosis}, painted regions")}
+    return said.get(scores.compared, "{diagnosis}").format(diagnosis=diagnosis_name(scores.diagnosis))
+
+
+def compared_slices(scores: MemorisationScores) -> str:
+    """The same by itself, before a colon: `tumour slices`, `painted regions of tumour slices`."""
+    said = {"canvases": _("{slices} before painting"), "regions": _("painted regions of {slices}")}
+    return said.get(scores.compared, "{slices}").format(slices=slices_of(scores.diagnosis))
 
 
 def held_out_name(scores: MemorisationScores) -> str:
@@ -74,7 +93,13 @@ def copies_reading(scores: MemorisationScores) -> str:
     """Near-copies of one diagnosis: how many were refused, and what the rule would say of real slices."""
     if scores.n_generated == 0:
         return _("No {kind} slices were generated.").format(kind=kind(scores.diagnosis))
-    sentences = (_screened(scores), _moved(scores), _by_the_same_rule(scores), _distance(scores))
+    sentences = (
+        _screened(scores),
+        _for_its_region(scores),
+        _moved(scores),
+        _by_the_same_rule(scores),
+        _distance(scores),
+    )
     return " ".join(said for said in sentences if said)
 
 
@@ -94,11 +119,15 @@ def _screened(scores: MemorisationScores) -> str:
             near,
         )
     )
-    said = (
-        _("Of {number} painted {kind} slices, {too_near} and {broken}; all of these were refused and {kept}.")
-        if of_regions(scores)
-        else _("Of {number} generated {kind} slices, {too_near} and {broken}; all of these were refused and {kept}.")
-    )
+    if of_regions(scores):
+        said = _("Of {number} painted {kind} slices, {too_near} and {broken}; all of these were refused and {kept}.")
+    elif scores.compared == "canvases":
+        said = _(
+            "Of {number} slices without a tumour, generated to paint {kind} slices on, {too_near} and {broken}; all of "
+            "these were refused and {kept}."
+        )
+    else:
+        said = _("Of {number} generated {kind} slices, {too_near} and {broken}; all of these were refused and {kept}.")
     return said.format(
         number=whole(scores.n_generated),
         kind=kind(scores.diagnosis),
@@ -106,6 +135,18 @@ def _screened(scores: MemorisationScores) -> str:
         broken=plural("{number} was broken", "{number} were broken", broken).format(number=whole(broken)),
         kept=plural("{number} was kept", "{number} were kept", kept).format(number=whole(kept)),
     )
+
+
+def _for_its_region(scores: MemorisationScores) -> str:
+    """How many slices were refused for their painted region; empty where none was."""
+    n = sum(part.n_near_copies for part in scores.parts if part.compared == "regions")
+    if not n:
+        return ""
+    return plural(
+        "{number} of them had a painted region that was too near to one of a training slice, and was refused too.",
+        "{number} of them had a painted region that was too near to one of a training slice, and were refused too.",
+        n,
+    ).format(number=whole(n))
 
 
 def _moved(scores: MemorisationScores) -> str:

@@ -2,7 +2,7 @@
 
 from data_contracts.results import RunSummary
 from reports.language import _, alphabetical, capitalised
-from reports.wording.names import is_painted
+from reports.wording.names import is_painted, on_generated
 from reports.wording.paste import PASTE_MEANING
 
 Entry = tuple[str, str]  # a word, and what it means
@@ -17,6 +17,7 @@ def glossary(summary: RunSummary) -> tuple[Entry, ...]:
         *_measures(summary),
         *_sets(),
         *(_of_painters() if painted else _of_generators()),
+        *([_painter()] if on_generated(summary) else []),
     ]
     return tuple(sorted(entries, key=lambda entry: alphabetical(entry[0])))
 
@@ -290,12 +291,15 @@ def _of_painters() -> list[Entry]:
                 "show how it changes in training."
             ),
         ),
-        (
-            _("Painter"),
-            _(
-                "A network that fills a marked region of a slice: that of tumour slices lays a lesion into a slice "
-                "without one, that of no-tumour slices healthy tissue over a lesion. All around the region stays as it "
-                "was."
-            ),
-        ),
+        _painter(),
     ]
+
+
+def _painter() -> Entry:
+    return (
+        _("Painter"),
+        _(
+            "A network that fills a marked region of a slice: that of tumour slices lays a lesion into a slice without "
+            "one, that of no-tumour slices healthy tissue over a lesion. All around the region stays as it was."
+        ),
+    )

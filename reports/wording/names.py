@@ -90,10 +90,25 @@ def find_arm(arms: Sequence[ArmScores], name: str) -> ArmScores | None:
 
 
 def is_painted(summary: RunSummary) -> bool:
-    """Whether the synthetic slices are real or dreamt ones with a painted region, and not generated whole."""
+    """Whether the synthetic slices are real ones with a painted region, whose heads are given and not generated."""
+    return _strategy(summary) == "paint" or any(scores.contains_patient_anatomy for scores in summary.memorisation)
+
+
+def on_generated(summary: RunSummary) -> bool:
+    """Whether the synthetic slices are generated ones with a painted region."""
+    return _strategy(summary) == "dream_and_paint"
+
+
+def _strategy(summary: RunSummary) -> object:
     synthesis = summary.provenance.config.get("synthesis")
-    strategy = synthesis.get("strategy") if isinstance(synthesis, dict) else None
-    return strategy == "paint" or any(scores.contains_patient_anatomy for scores in summary.memorisation)
+    return synthesis.get("strategy") if isinstance(synthesis, dict) else None
+
+
+def by_painter(record: TrainingRecord, *, painted: bool) -> bool:
+    """Whether a painter was trained and no generator; painted: whether the run's slices were painted on real ones,
+    which tells it where the training did not note it.
+    """
+    return painted if record.maker is None else record.maker == "painter"
 
 
 def made(*, painted: bool) -> str:

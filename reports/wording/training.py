@@ -1,15 +1,26 @@
 """How a generator of whole slices or a painter was trained."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.results import DiscriminatorScores, TrainingRecord
 from reports.language import _, plural
 from reports.numbers import images, percent, slices, units, whole
-from reports.wording.names import kind
+from reports.wording.names import by_painter, kind
 from reports.wording.watch import went_back
 
 NEARLY_ALL: Final = 0.95  # above this the discriminator has all but won and teaches the generator little
+
+
+def by_maker(
+    training: Sequence[TrainingRecord], *, painted: bool
+) -> tuple[tuple[bool, tuple[TrainingRecord, ...]], ...]:
+    """The trainings of generators, then those of painters, each with whether it is of painters; one of the two is
+    there where nothing was trained. painted: as of `names.by_painter`.
+    """
+    of = {maker: tuple(r for r in training if by_painter(r, painted=painted) == maker) for maker in (False, True)}
+    return tuple((maker, records) for maker, records in of.items() if records) or ((painted, ()),)
 
 
 def training_reading(record: TrainingRecord, *, known: bool, painted: bool = False) -> str:
