@@ -189,12 +189,17 @@ def screen(summary: RunSummary) -> Answer:
         "copies",
         told.format(
             made=slices(sum(scores.n_generated for scores in found)),
-            copies=whole(sum(scores.n_near_copies for scores in found)),
+            copies=whole(sum(_refused_as_copies(scores) for scores in found)),
             broken=whole(sum(scores.n_broken for scores in found)),
             kept=whole(sum(scores.n_kept for scores in found)),
         ),
         _("Nobody looked through what was kept."),
     )
+
+
+def _refused_as_copies(scores: MemorisationScores) -> int:
+    """Near-copies; of slices that are judged in parts too, all that were refused and not broken."""
+    return scores.n_generated - scores.n_kept - scores.n_broken if scores.parts else scores.n_near_copies
 
 
 # --- uses ---

@@ -28,8 +28,10 @@ def compared_name(scores: MemorisationScores) -> str:
 
 def compared_slices(scores: MemorisationScores) -> str:
     """The same by itself, before a colon: `tumour slices`, `painted regions of tumour slices`."""
-    said = {"canvases": _("{slices} before painting"), "regions": _("painted regions of {slices}")}
-    return said.get(scores.compared, "{slices}").format(slices=slices_of(scores.diagnosis))
+    said = {"canvases": _("{kind} slices before painting"), "regions": _("painted regions of {kind} slices")}
+    if scores.compared not in said:
+        return slices_of(scores.diagnosis)
+    return said[scores.compared].format(kind=kind(scores.diagnosis))
 
 
 def held_out_name(scores: MemorisationScores) -> str:
