@@ -989,6 +989,14 @@ def test_folds_are_not_to_be_mixed_where_there_are_several() -> None:
             "By one generative adversarial network for both diagnoses, a copy trained on for each of them.",
         ),
         ("paint", "met", "By painters, which lay lesions into slices and healthy tissue over lesions; the rest stays."),
+        (
+            "dream_and_paint",
+            "met",
+            (
+                "By a generative adversarial network of slices without a tumour, and by painters, which lay lesions "
+                "into some of its slices and healthy tissue into others."
+            ),
+        ),
         ("other", "partly", "By generative adversarial networks; how they hang together was not recorded."),
     ],
 )

@@ -9,6 +9,8 @@ from report_records import (
     LOST,
     build_summary,
     difference,
+    dreamt_copies,
+    dreamt_summary,
     estimate,
     fidelity,
     full_summary,
@@ -429,13 +431,123 @@ def test_where_lesions_were_known_from_is_said_and_that_nobody_checked_found_one
     assert wording.data.lesions_reading(()) == ""
 
 
+# --- painted on generated slices ---
+
+
+def test_copies_are_told_of_what_was_painted_on_of_whole_slices_and_of_regions() -> None:
+    scores = dreamt_copies(near=3, inside=2)
+    whole, canvases, regions = (plain(wording.copies.copies_reading(s)) for s in wording.copies.all_compared([scores]))
+    assert whole.startswith(
+        "Of 400 generated tumour slices, 0 (0.0 %) were too near to a training slice and 1 was broken; all of these "
+        "were refused and 397 were kept. 2 of them had a painted region that was too near to one of a training slice, "
+        "and were refused too. The same rule"
+    )
+    assert canvases.startswith(
+        "Of 410 slices without a tumour, generated to paint tumour slices on, 3 (0.7 %) were too near to a training "
+        "slice and 1 was broken; all of these were refused and 406 were kept. The same rule would call 1.0 % of 250 "
+        "held-out real slices near-copies."
+    )
+    assert regions.startswith("Of 400 painted tumour slices, 2 (0.5 %) were too near to a training slice inside the pa")
+    assert "250 regions of held-out real slices" in regions
+    assert "had a painted region" not in plain(wording.copies.copies_reading(dreamt_copies()))
+    one = plain(wording.copies.copies_reading(dreamt_copies(inside=1)))
+    assert "1 of them had a painted region that was too near to one of a training slice, and was refused too." in one
+    assert wording.copies.anatomy_reading((scores,)) == ""
+
+
+@pytest.mark.parametrize(
+    ("scores", "level", "worst"),
+    [
+        (dreamt_copies(), "good", "Worst, tumour slices: 0.0 %; held-out real slices by the same rule 1.0 %."),
+        (dreamt_copies(near=82), "problem", "Worst, tumour slices before painting: 20.0 %; held-out real slices by"),
+        (dreamt_copies(inside=80), "problem", "painted regions of tumour slices: 20.0 %; regions of held-out real"),
+    ],
+)
+def test_the_light_takes_the_worst_of_slices_what_they_were_painted_on_and_regions(
+    scores: MemorisationScores, level: str, worst: str
+) -> None:
+    light = lights.copies_light((scores,))
+    assert light.level == level
+    assert worst in plain(light.why)
+    n = scores.parts[0].n_near_copies
+    assert plain(light.why).startswith(f"{n} of 810 slices generated were near-copies and refused.")
+    assert "patient data" not in light.why
+
+
+def test_which_of_them_lie_too_near_is_said_of_each() -> None:
+    scores = dreamt_copies()
+    canvases, regions = scores.parts
+    near = regions.model_copy(update={"median_distance_synthetic": 0.03})
+    light = lights.copies_light((scores.model_copy(update={"parts": (canvases, near)}),))
+    assert light.level == "caution"
+    assert "Painted regions lie much nearer" in light.why
+    assert "Synthetic slices lie much nearer" not in light.why
+    whole = scores.model_copy(update={"median_distance_synthetic": 0.03})
+    assert "Painted regions lie much nearer" not in lights.copies_light((whole,)).why
+
+
+def test_the_table_of_copies_has_a_row_for_each_part() -> None:
+    table = tables.memorisation_table((dreamt_copies(near=3, inside=2),))
+    assert [row[0] for row in table.rows] == ["tumour", "tumour, before painting", "tumour, painted regions"]
+    assert [row[3] for row in table.rows] == ["0", "3", "2"]
+    assert "Outside the painted region, copy rate" not in table.columns
+    assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_heads_that_were_generated_are_judged_for_their_variety_and_no_patient_is_said_to_be_in_them(
+    tmp_path: Path,
+) -> None:
+    summary = dreamt_summary()
+    assert not wording.names.is_painted(summary)
+    assert wording.names.on_generated(summary)
+    html = page_of(summary, tmp_path)
+    text = text_of(html)
+    for said in (
+        "Training of the generators",
+        "Training of the painters",
+        "Do the synthetic slices show the variety of the real ones?",
+        "Copies is set by the worst of the slices before painting, the painted slices and the painted regions.",
+        "Painted regions have the outlines of training lesions",
+        "It was generated, then one region of it was painted anew; beside it stands a mask of its lesion.",
+        "Not by design: painted slices stand on generated heads.",
+        "By a generative adversarial network of slices without a tumour, and by painters",
+        "1 generator was trained",
+        "2 painters were trained",
+        "the family “lean, painter” of this program",
+        "Each painted slice has the mask of its lesion.",
+    ):
+        assert said in text, said
+    for wrong in (
+        "real patient's slice but for",
+        "Treat the set as patient data",
+        "theirs are their sources'",
+        "Painted slices show no new heads",
+        "real ones into which a lesion was painted",
+        "holds the anatomy of patients",
+        "It was generated as a whole",
+    ):
+        assert wrong not in text, wrong
+    ids = re.findall(r' id="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+    made = [wording.names.by_painter(record, painted=False) for record in summary.training]
+    assert made == [False, True, True]
+
+
+def test_what_trained_is_told_by_the_record_and_where_it_is_silent_by_the_strategy() -> None:
+    records = painted_summary(folds=1).training
+    assert wording.training.by_maker(records, painted=True) == ((True, records),)
+    assert wording.training.by_maker(records, painted=False) == ((False, records),)
+    assert wording.training.by_maker((), painted=True) == ((True, ()),)
+
+
 # --- what speaks of generators of whole slices ---
 
 
 @pytest.mark.parametrize(
     ("config", "scores", "painted"),
     [
-        ({"synthesis": {"strategy": "paint"}}, memorisation(), True),  # on dreamt canvases no patient is in them
+        ({"synthesis": {"strategy": "paint"}}, memorisation(), True),
+        ({"synthesis": {"strategy": "dream_and_paint"}}, dreamt_copies(), False),  # its heads are generated
         ({"synthesis": {"strategy": "joint"}}, memorisation(), False),
         ({"synthesis": "paint"}, memorisation(), False),
         ({}, painted_copies(), True),

@@ -277,6 +277,49 @@ def test_a_painted_file_does_not_say_that_it_shows_no_patient(tmp_path: Path) ->
         read_header(tmp_path / "dicom" / "a.dcm")
 
 
+def test_a_set_painted_on_generated_images_says_that_it_is_synthetic_all_over(tmp_path: Path) -> None:
+    for file_format in SUFFIX:
+        write_synthetic(
+            tmp_path / file_format,
+            images=_images(),
+            names=NAMES,
+            generator="0-tumour",
+            diagnosis="tumour",
+            file_format=file_format,
+            masks=_masks(),
+            provenance=PROVENANCE,
+            painted_on=SYNTHETIC,
+            positions=np.array([0.4, np.nan, 0.5]),
+        )
+        assert not any("ANATOMY" in path.name for path in (tmp_path / file_format).iterdir())
+    np.testing.assert_array_equal(read_painted(tmp_path / "png")[1], _masks())
+    manifest = pd.read_parquet(tmp_path / "png" / "manifest.parquet")
+    np.testing.assert_array_equal(manifest["position"], [0.4, np.nan, 0.5])
+    with Image.open(tmp_path / "png" / "a.png") as picture:
+        assert not picture.info
+    data = pydicom.dcmread(tmp_path / "dicom" / "a.dcm")
+    assert (data.SeriesDescription, data.SyntheticData) == ("SYNTHETIC tumour", "YES")
+    said = [str(data.ImageComments), nibabel.load(tmp_path / "nifti" / "a.nii.gz").header["descrip"].item().decode()]
+    for text in said:
+        assert "a generated image, a part of it painted anew; no patient by design" in text
+        assert "whose anatomy" not in text
+
+
+def test_what_was_painted_on_is_real_or_synthetic(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not 'dreamt'"):
+        write_synthetic(
+            tmp_path,
+            images=_images(),
+            names=NAMES,
+            generator="g",
+            diagnosis="tumour",
+            masks=_masks(),
+            provenance=PROVENANCE,
+            painted_on="dreamt",
+        )
+    assert not list(tmp_path.iterdir())
+
+
 def test_masks_and_provenance_go_together_and_fit_the_images(tmp_path: Path) -> None:
     def write(**more: object) -> None:
         write_synthetic(tmp_path / "set", images=_images(), names=NAMES, generator="g", diagnosis="tumour", **more)
