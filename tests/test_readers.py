@@ -21,8 +21,8 @@ from pipeline.evidence.readers import (
     resample,
     score,
     share,
-    wilson,
 )
+from pipeline.evidence.statistics import wilson
 
 N = 40
 

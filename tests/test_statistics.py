@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.results import Estimate
 from data_contracts.violations import ContractError
 from pipeline.evidence import statistics as st
-from pipeline.evidence.statistics import bootstrap, count, resample, verdict
+from pipeline.evidence.statistics import bootstrap, count, resample, verdict, wilson
 
 
 def table(arm, probabilities, tumour, group, *, seed=0, fold=0):
@@ -82,7 +83,50 @@ def test_a_perfect_arm_is_not_perfect_for_certain():
     tumour = np.arange(12) % 2 == 0
     found = drawn(table("a", tumour.astype(float), tumour, np.arange(12))).estimate("a", "accuracy")
     assert (found.estimate, found.high) == (1.0, 1.0)
-    assert 0.8 < found.low < 0.9
+    # six groups of each diagnosis: about what twelve right answers of twelve say
+    assert found.low == pytest.approx(proportion_confint(12, 12, method="wilson")[0], abs=0.04)
+
+
+def all_right(n_tumour, n_no_tumour, *, slices=3):
+    """Each of these groups shows one diagnosis on `slices` slices, and all are called what they are, just alike."""
+    tumour = np.repeat([True] * n_tumour + [False] * n_no_tumour, slices)
+    return table("a", tumour * 0.8 + 0.1, tumour, np.repeat(np.arange(n_tumour + n_no_tumour), slices))
+
+
+def test_what_no_resample_moves_has_wilsons_interval_of_the_groups_that_say_it():
+    """And not of all groups, nor of slices: 9 subjects found of 9 leave more room than 2 in 31 (Agresti and Min)."""
+    found = drawn(all_right(9, 20))
+    of_nine, of_twenty = (proportion_confint(n, n, method="wilson")[0] for n in (9, 20))
+    assert 0.03 < of_nine**9 < 0.05  # such a study would as rarely be all right, were the truth at the low end
+    for metric, low in {
+        "sensitivity": of_nine,
+        "specificity": of_twenty,
+        "auc": of_nine,
+        "sensitivity_at_specificity": of_nine,
+        "balanced_accuracy": 1 - np.hypot((1 - of_nine) / 2, (1 - of_twenty) / 2),
+        "ppv": 0.1 / (0.1 + 0.9 * (1 - of_twenty)),
+        "npv": 0.9 / (0.9 + 0.1 * (1 - of_nine)),
+    }.items():
+        estimate = found.estimate("a", metric)
+        assert (estimate.estimate, estimate.high) == (1.0, 1.0)
+        assert estimate.low == pytest.approx(low, abs=1e-12), metric
+    more = drawn(all_right(9, 20, slices=30)).estimate("a", "sensitivity")
+    assert more.low == pytest.approx(of_nine, abs=1e-12)
+
+
+def test_an_arm_that_calls_everything_tumour_has_room_on_either_side_of_chance():
+    predictions = all_right(10, 10).assign(probability=0.7)
+    found = drawn(predictions).estimate("a", "balanced_accuracy")
+    room = (1 - proportion_confint(10, 10, method="wilson")[0]) / 2
+    assert (found.low, found.estimate, found.high) == pytest.approx((0.5 - room, 0.5, 0.5 + room))
+
+
+def test_wilson_is_that_of_statsmodels_and_shorter_with_more_answers():
+    for right, n in ((0, 4), (3, 4), (20, 20), (57, 60)):
+        assert wilson(right / n, n) == pytest.approx(proportion_confint(right, n, method="wilson"), abs=1e-12)
+    widths = [np.ptp(wilson(0.9, n)) for n in (1, 2.5, 10, 200)]
+    assert widths == sorted(widths, reverse=True)
+    assert np.ptp(wilson(0.9, 10, t=3.0)) > np.ptp(wilson(0.9, 10))
 
 
 def test_false_gains_are_as_rare_as_the_level_says_though_slices_of_a_head_move_together():
@@ -290,6 +334,80 @@ def test_an_interval_of_one_arm_stays_inside_its_range_and_is_longer_towards_the
     assert found.estimate > 0.9
     assert found.estimate - found.low > 1.2 * (found.high - found.estimate) > 0
     assert found.high < 1
+
+
+def jumpy(*, alarms=3, higher=25):
+    """Twenty groups. Sensitivity at 90 % specificity is read at the threshold of one head with `alarms` high slices.
+
+    Of 99 no-tumour slices as many as `alarms` are nearly as high as the tumours; where more of them are than one in
+    ten, the threshold leaps over most of the tumours. higher: tumour slices above all of them.
+    """
+    tumour = np.repeat([True, False], [40, 99])
+    group = np.r_[np.repeat(np.arange(10), 4), 10 + np.repeat(np.arange(10), 10)[:99]]
+    probability = np.r_[np.linspace(0.60, 0.69, 40), np.linspace(0.1, 0.4, 99)]
+    probability[:higher], probability[40 : 40 + alarms] = 0.9, 0.8
+    probability[higher] = 0.2  # one tumour is missed at any threshold, so that the share is not just 1
+    return table("a", probability, tumour, group)
+
+
+def test_a_share_that_jumps_near_one_has_an_interval_of_its_effective_number_and_not_of_all_there_is():
+    """As in a demo study: 97 % found, and a few resamples whose threshold leaps over nearly all tumours."""
+    found = drawn(jumpy(), draws=2000)
+    spread, estimate = (
+        found.spread("a", "sensitivity_at_specificity"),
+        found.estimate("a", "sensitivity_at_specificity"),
+    )
+    assert estimate.estimate == pytest.approx(39 / 40)
+    error = spread.resampled.std(ddof=1)
+    assert error > 2 * estimate.estimate * (1 - estimate.estimate)  # more logits than an interval could use
+    mean, t = spread.resampled.mean(), stats.t.ppf(0.975, found.degrees_of_freedom)
+    want = wilson(39 / 40, mean * (1 - mean) / error**2, t=t)
+    assert (estimate.low, estimate.high) == pytest.approx(want, abs=1e-9)
+    assert 0.2 < estimate.low < 0.8 < estimate.estimate < estimate.high < 1
+
+
+def test_an_effective_number_is_that_of_independent_answers():
+    """One slice a group: a sensitivity of n answers is worth n, less one for the mean that is not known."""
+    n, tumour = 40, np.arange(80) % 2 == 0
+    probability = np.where(np.arange(80) < 24, 0.3, 0.7)  # 28 of 40 tumours found
+    found = drawn(table("a", probability, tumour, np.arange(80)), draws=20_000)
+    spread = found.spread("a", "sensitivity")
+    assert spread.effective_n(found.uncertainty(spread).error) == pytest.approx(n - 1, rel=0.04)
+
+
+def test_an_arms_interval_trusts_the_jackknife_but_where_a_threshold_is_read(monkeypatch):
+    """What leaving out one head moves is made three times as large: no quantile's interval may notice."""
+    found = drawn(study(np.random.default_rng(26), groups=12, slices=3, mixed=False, arms=("a",), seeds=1))
+    plain = {metric: found.estimate("a", metric) for metric in ("sensitivity_at_specificity", "sensitivity", "auc")}
+    spread_before = found.spread
+
+    def stretched(self, arm, metric):
+        spread = spread_before(arm, metric)
+        return replace(spread, left_out=spread.point + 3 * (spread.left_out - spread.point))
+
+    monkeypatch.setattr(st.Bootstrap, "spread", stretched)
+    for metric, before in plain.items():
+        after = found.estimate("a", metric)
+        assert (after == before) is (metric == "sensitivity_at_specificity")
+        assert after.high - after.low >= before.high - before.low
+
+
+def test_intervals_of_a_sensitivity_at_a_specificity_hold_the_truth_and_are_not_all_there_is():
+    """Normal scores of ten heads of either diagnosis: the true share is 0.97 in closed form."""
+    n, held, widths = 60, 0, []
+    for i in range(n):
+        rng = np.random.default_rng([27, i])
+        group = np.repeat(np.arange(20), 6)
+        tumour = group % 2 == 0
+        distance = np.sqrt(1.64) * (stats.norm.ppf(0.9) + stats.norm.ppf(0.97))
+        score = tumour * distance + rng.normal(0, 0.8, 20)[group] + rng.normal(size=len(group))
+        found = drawn(table("a", stats.norm.cdf((score - distance / 2) / 3), tumour, group), seed=i, draws=200)
+        estimate = found.estimate("a", "sensitivity_at_specificity")
+        held += estimate.low <= 0.97 <= estimate.high
+        widths.append(estimate.high - estimate.low)
+    assert held / n > 0.95 - 3 * np.sqrt(0.95 * 0.05 / n)
+    assert max(widths) < 0.8
+    assert np.mean(widths) < 0.3
 
 
 def test_same_seed_same_numbers_and_order_of_rows_does_not_matter():

@@ -317,6 +317,7 @@ KIND: Final[Mapping[str, str]] = {
     "sensitivity_at_specificity": "found_at_specificity",
     "calibration_error": "calibration",
 }  # what a measure is made of; all others of what is right
+JUMPING: Final = frozenset({"found_at_specificity", "roc"})  # read at a quantile of the probabilities
 
 
 def sums(kind: str, *, study: Study, arm: str, weights: Floats, setting: Setting) -> Sums:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import optimize, stats
 
 from data_contracts.results import Estimate, ReaderScores, ReaderStudy
+from pipeline.evidence.statistics import wilson
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -100,13 +101,6 @@ def share(right: Flags, groups: Sequence[str]) -> Estimate:
     p = float(right.mean())
     low, high = wilson(p, effective_n(right, groups))
     return Estimate(estimate=p, low=low, high=high)
-
-
-def wilson(p: float, n: float) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share p of n answers (Wilson 1927); n may be a fraction."""
-    centre = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * np.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def effective_n(right: Flags, groups: Sequence[str]) -> float:

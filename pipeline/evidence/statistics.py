@@ -19,6 +19,7 @@ from scipy import stats
 
 from data_contracts.results import Estimate, Verdict
 from pipeline.evidence.measures import (
+    JUMPING,
     KIND,
     METRICS,
     THRESHOLD,
@@ -41,10 +42,12 @@ __all__ = [
     "check_predictions",
     "count",
     "verdict",
+    "wilson",
 ]
 
 Floats = NDArray[np.float64]
 LEVEL: Final = 0.95
+Z: Final = float(stats.norm.ppf((1 + LEVEL) / 2))
 POWER: Final = 0.80
 # below this many groups of a diagnosis an interval says more about the bootstrap than about the arms
 FEWEST_GROUPS: Final = 5
@@ -116,6 +119,17 @@ class Spread:
     def varies(self) -> bool:
         """Whether anything was seen to move, over resamples or over seeds."""
         return bool(np.ptp(self.resampled) > NOTHING or np.ptp(self.models) > NOTHING)
+
+    def effective_n(self, error: float) -> float:
+        """How many independent answers know a share as well as its standard error says (Korn and Graubard 1998).
+
+        The variance of one answer is p (1 - p) at the mean of the resamples and not at the point: near 1 a share that
+        jumps is mostly just the point, and a standard error that holds the jumps is larger than p (1 - p) itself. No
+        variable in [0, 1] varies by more than m (1 - m) about its mean m (Bhatia and Davis 2000), so of groups alone
+        this is never below 1, but for rounding.
+        """
+        mean = float(self.resampled.mean())
+        return mean * (1 - mean) / error**2
 
 
 @dataclass(frozen=True)
@@ -253,21 +267,22 @@ class Bootstrap:
             point.fold_shares(),
         )
 
-    def uncertainty(self, spread: Spread) -> Uncertainty:
+    def uncertainty(self, spread: Spread, *, jackknife: bool = True) -> Uncertainty:
         """Standard error of a figure, over groups, trainings and folds.
 
         Over groups it is the larger of what the bootstrap and the jackknife find: the first understates few groups
-        of unequal size, the second knows nothing of measures with jumps. Degrees of freedom are groups less strata,
-        joined with those of the seeds and of the folds, folds - 1, where these add anything (Satterthwaite 1946). With
-        one fold the luck of its generators cannot be known and is not in it. Where nothing was seen to vary, that is
-        not certainty: Agresti and Min's (2005) error of one unseen change in n + 2 groups takes the place of none.
+        of unequal size, the second (False leaves it out) knows nothing of measures with jumps. Degrees of freedom are
+        groups less strata, joined with those of the seeds and of the folds, folds - 1, where these add anything
+        (Satterthwaite 1946). With one fold the luck of its generators cannot be known and is not in it. Where nothing
+        was seen to vary, that is not certainty: Agresti and Min's (2005) error of one unseen change in n + 2 groups
+        takes the place of none.
         """
         if not spread.varies():
             return Uncertainty(unseen_change(len(self.study.groups)), float(np.inf))
         groups = strata(self.study)
-        over_groups = max(
-            float(spread.resampled.var(ddof=1)), float(jackknife_variance(spread.left_out, groups=groups))
-        )
+        over_groups = float(spread.resampled.var(ddof=1))
+        if jackknife:
+            over_groups = max(over_groups, float(jackknife_variance(spread.left_out, groups=groups)))
         training, over_seeds = training_variance(spread, self.study)
         of_folds, over_folds = fold_variance(spread, self.study, training=training)
         total = over_groups + training + of_folds
@@ -282,16 +297,49 @@ class Bootstrap:
     def estimate(self, arm: str, metric: str) -> Estimate:
         """One arm's metric with its 95 % interval: t on the logit scale, for a share knows no symmetry near 0 and 1.
 
-        At 0 or 1 itself, and where nothing varies, the interval is symmetric and cut off there.
+        A sensitivity at a fixed specificity reads a quantile and jumps. There the jackknife is not consistent (Efron
+        1982, chapter 3; Shao and Tu 1995, chapter 2), and the error can be many times p (1 - p), by which the logit
+        scale divides. So it has the bootstrap's variance and the score interval, as in Huang et al. (2023): Wilson's,
+        of the effective number of answers. Where nothing varies: `unmoved`. Else at 0 or 1 itself the interval is
+        symmetric and cut off there.
         """
         spread = self.spread(arm, metric)
-        sure, point = self.uncertainty(spread), spread.point
+        if not spread.varies():
+            return self.unmoved(arm, metric)
+        jumps = KIND.get(metric) in JUMPING
+        sure, point = self.uncertainty(spread, jackknife=not jumps), spread.point
+        if jumps:
+            t = sure.quantile((1 + LEVEL) / 2) / sure.error
+            low, high = wilson(point, spread.effective_n(sure.error), t=t)
+            return Estimate(estimate=point, low=low, high=high)
         half = sure.quantile((1 + LEVEL) / 2)
         slope = point * (1 - point)
-        if slope < NOTHING or not spread.varies():
+        if slope < NOTHING:
             return Estimate(estimate=point, low=max(0.0, point - half), high=min(1.0, point + half))
         odds = np.log(point / (1 - point))
-        low, high = (1 / (1 + np.exp(-np.clip(odds + side * half / slope, -700, 700))) for side in (-1, 1))
+        low, high = (float(1 / (1 + np.exp(-np.clip(odds + side * half / slope, -700, 700)))) for side in (-1, 1))
+        return Estimate(estimate=point, low=low, high=high)
+
+    def unmoved(self, arm: str, metric: str) -> Estimate:
+        """One arm's metric, where no resample and no seed moves it, with an interval of how many groups that says.
+
+        Nothing tells how alike the slices of a group are, so each counts as one answer. Either diagnosis has Wilson's
+        interval of its groups, and the metric is taken with one of them at its end at a time; the distances add up as
+        squares (Zou and Donner 2008). A metric of both at once has the fewer groups of the two (of an AUC A the
+        variance is at most A (1 - A) over these: Birnbaum and Klose 1957).
+        """
+        kind = KIND.get(metric, "right")
+        rates = self._sums(arm, kind)[0].quotient()[0]
+        groups = [int((slices > 0).sum()) for slices in (self.study.tumour, self.study.no_tumour)]
+        share = float(tumour_share(self.study, np.ones((1, len(self.study.groups))))[0])
+        point = float(measure(metric, rates, share=share, setting=self.setting))
+        below, above = 0.0, 0.0
+        for side, n in enumerate(groups if len(rates) == len(groups) else [min(groups)]):
+            ends = np.tile(rates, (2, 1))
+            ends[:, side] = wilson(float(rates[side]), n)
+            low, high = sorted(measure(metric, ends, share=share, setting=self.setting) - point)
+            below, above = below + min(0.0, low) ** 2, above + max(0.0, high) ** 2
+        low, high = max(0.0, point - below**0.5), min(1.0, point + above**0.5)
         return Estimate(estimate=point, low=float(low), high=float(high))
 
     def difference(self, arm: str, reference: str, metric: str) -> tuple[Estimate, float]:
@@ -319,6 +367,13 @@ class Bootstrap:
         """Whether each diagnosis is tested in enough groups for any verdict."""
         sides = (self.study.tumour, self.study.no_tumour)
         return min(int((slices > 0).sum()) for slices in sides) >= FEWEST_GROUPS
+
+
+def wilson(p: float, n: float, *, t: float = Z) -> tuple[float, float]:
+    """95 % interval of a share p of n answers (Wilson 1927). n may be a fraction; t: quantile, where n is estimated."""
+    centre = (p + t**2 / (2 * n)) / (1 + t**2 / n)
+    half = t / (1 + t**2 / n) * np.sqrt(p * (1 - p) / n + t**2 / (4 * n**2))
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def unseen_change(n_groups: int) -> float:
