@@ -112,7 +112,7 @@ class Finder:
 
 def drawn(root: Path, monkeypatch: pytest.MonkeyPatch, *, wanted: int, copied: set[int], **more: object) -> Generated:
     """Sample from a generator whose image of a seed is noise by that seed; copied: seeds that give near-copies."""
-    run, n = RunDir(root), 12
+    run, n = RunDir(root), 60  # so many that a new one is within their range
     noise = np.random.default_rng(0).uniform(-1, 0.5, (n, 1, 8, 8)).astype(np.float32)
     write_array(run.normalised(0), noise)
     write_table(run.manifest, pd.DataFrame({"group": [f"g{i}" for i in range(n)], "diagnosis": NO_TUMOUR}))

@@ -453,6 +453,8 @@ def test_copies_are_told_of_what_was_painted_on_of_whole_slices_and_of_regions()
     one = plain(wording.copies.copies_reading(dreamt_copies(inside=1)))
     assert "1 of them had a painted region that was too near to one of a training slice, and was refused too." in one
     assert wording.copies.anatomy_reading((scores,)) == ""
+    in_features = traced(diagnosis="tumour", compared="canvases")  # which show no tumour yet
+    assert "1.3 % of 400 generated no-tumour slices" in plain(wording.copies.feature_copies_reading(in_features))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from data_contracts.manifest import NO_TUMOUR
 from data_contracts.results import MemorisationScores
 from reports.language import _, plural
 from reports.numbers import decimal, digits_apart, percent, plain_interval, whole
@@ -214,7 +215,7 @@ def _copied_in_features(scores: MemorisationScores) -> str:
     return said.format(
         share=percent(share),
         number=whole(scores.n_generated),
-        kind=kind(scores.diagnosis),
+        kind=kind(NO_TUMOUR if scores.compared == "canvases" else scores.diagnosis),
         comparison=beside.format(number=whole(scores.n_held_out_real), held_out=held_out_name(scores)),
         real=percent(real),
     )
