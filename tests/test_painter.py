@@ -14,7 +14,7 @@ from pipeline.synthesis.augment import AugmentConfig
 from pipeline.synthesis.model_dir import ModelError
 from pipeline.synthesis.networks.painter import Generator, PainterNetworkConfig, blend, build
 from pipeline.synthesis.optimisers import OptimiserConfig
-from pipeline.synthesis.painter import PainterConfig, TrainedPainter, load_painter, paint, train_painter
+from pipeline.synthesis.painter import Holes, PainterConfig, Source, TrainedPainter, load_painter, paint, train_painter
 
 SIDE, LESION = 16, 0.7
 NETWORK = PainterNetworkConfig(image_size=SIDE, latent_dim=4, width=8, max_width=8)
@@ -35,13 +35,23 @@ def _heads(rng: torch.Generator, n: int) -> torch.Tensor:
     return (-0.6 + 0.1 * torch.randn(n, 1, SIDE, SIDE, generator=rng)).clamp(-1, 1)
 
 
-def with_lesions(rng: torch.Generator, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+def with_lesions(rng: torch.Generator, n: int) -> Holes:
     masks = _place(rng, n)
-    return blend(_heads(rng, n), torch.full((n, 1, SIDE, SIDE), LESION), masks), masks
+    return Holes(blend(_heads(rng, n), torch.full((n, 1, SIDE, SIDE), LESION), masks), masks)
 
 
-def without(rng: torch.Generator, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    return _heads(rng, n), _place(rng, n)
+def without(rng: torch.Generator, n: int) -> Holes:
+    return Holes(_heads(rng, n), _place(rng, n))
+
+
+def guessed(source: Source, lack: float = 0.0) -> Source:
+    """The same with a guess of each slice that is darker than it by `lack`."""
+
+    def draw(rng: torch.Generator, n: int) -> Holes:
+        drawn = source(rng, n)
+        return drawn._replace(guesses=(drawn.images - lack).clamp(-1, 1))
+
+    return draw
 
 
 def _train(folder: Path, config: PainterConfig = CONFIG, **changes: Any) -> TrainedPainter:
@@ -64,7 +74,7 @@ def _generator(config: PainterNetworkConfig = NETWORK, seed: int = 0) -> Generat
 
 
 def _canvases(n: int, seed: int = 5) -> tuple[Any, Any]:
-    images, masks = without(torch.Generator().manual_seed(seed), n)
+    images, masks, _ = without(torch.Generator().manual_seed(seed), n)
     return images.numpy(), masks.numpy()
 
 
@@ -99,8 +109,8 @@ def test_networks_paint_and_judge_at_every_size(size: int) -> None:
 
 def test_a_painter_has_one_diagnosis_and_sizes_are_powers_of_two() -> None:
     with pytest.raises(ModelError, match=r"48 x 48 pixels: .*power of two"):
-        CONFIG.for_images(48)
-    assert CONFIG.for_images(32).network.image_size == 32
+        CONFIG.for_images(48, guided=False)
+    assert CONFIG.for_images(32, guided=False).network.image_size == 32
 
 
 def _painted(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -111,7 +121,7 @@ def _painted(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
 
 
 def test_what_lies_under_the_mask_is_never_seen() -> None:
-    images, masks = without(torch.Generator().manual_seed(0), 2)
+    images, masks, _ = without(torch.Generator().manual_seed(0), 2)
     other = torch.where(masks > 0, torch.rand(images.shape, generator=torch.Generator().manual_seed(1)), images)
     assert not torch.equal(images, other)
     first, second = _painted(images, masks), _painted(other, masks)
@@ -120,7 +130,7 @@ def test_what_lies_under_the_mask_is_never_seen() -> None:
 
 
 def test_what_lies_beside_the_mask_is_seen() -> None:
-    images, masks = without(torch.Generator().manual_seed(0), 2)
+    images, masks, _ = without(torch.Generator().manual_seed(0), 2)
     other = torch.where(masks > 0, images, images + 0.5)
     assert not torch.equal(_painted(images, masks)[masks == 1], _painted(other, masks)[masks == 1])
 
@@ -149,6 +159,36 @@ def test_painting_refuses_what_does_not_fit() -> None:
     images, masks = _canvases(3)
     with pytest.raises(ValueError, match="one mask and one seed a canvas"):
         paint(_generator(), images=images, masks=masks, seeds=[1, 2], compute=PLAIN)
+
+
+def test_a_guided_painter_learns_what_its_guesses_lack(tmp_path: Path) -> None:
+    rate = OptimiserConfig(learning_rate=2e-3)
+    config = CONFIG.model_copy(update={"images": 640, "generator_optimiser": rate, "discriminator_optimiser": rate})
+    source = guessed(without, lack=0.3)
+    drawn = source(torch.Generator().manual_seed(9), 16)
+    trained = _train(tmp_path, config, pairs=source, canvases=source, examples=drawn)
+    assert trained.painter.network.guided
+    generator, _ = load_painter(tmp_path)
+    images, masks, guesses = (of.numpy() for of in drawn)
+    made = paint(generator, images=images, masks=masks, guesses=guesses, seeds=range(16), compute=PLAIN)
+    hole = masks == 1
+    assert np.abs(made - images)[hole].mean() < 0.5 * np.abs(guesses - images)[hole].mean()
+    others = np.where(masks > 0, -images, images)  # the guess alone tells of what was hidden
+    again = paint(generator, images=others, masks=masks, guesses=guesses, seeds=range(16), compute=PLAIN)
+    assert np.array_equal(again[hole], made[hole])
+    with pytest.raises(ValueError, match="a guided painter wants a guess"):
+        paint(generator, images=images, masks=masks, seeds=range(16), compute=PLAIN)
+
+
+def test_guesses_that_do_not_fit_are_refused_first(tmp_path: Path) -> None:
+    source = guessed(without)
+    examples = source(torch.Generator().manual_seed(9), 3)
+    for wrong in (lambda one: one[:, :, 1:], lambda one: one * 3):
+        bent = [lambda rng, n, wrong=wrong: (d := source(rng, n))._replace(guesses=wrong(d.guesses))]
+        with pytest.raises(ModelError, match="a guess in"):
+            _train(tmp_path, pairs=source, canvases=bent[0], examples=examples)
+    with pytest.raises(ModelError, match="each yields guesses"):
+        _train(tmp_path, pairs=source, examples=examples)
 
 
 def test_a_painter_is_not_sampled_like_a_gan(learnt: Path) -> None:
@@ -261,12 +301,11 @@ def test_minutes_end_a_training_and_count_on_after_a_kill(tmp_path: Path, monkey
 def test_numbers_that_are_none_stop_the_training_with_step_and_cause(tmp_path: Path) -> None:
     calls = [0]
 
-    def poisoned(rng: torch.Generator, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-        images, masks = with_lesions(rng, n)
+    def poisoned(rng: torch.Generator, n: int) -> Holes:
+        drawn = with_lesions(rng, n)
         calls[0] += 1
-        if calls[0] == 13:  # the first draw is the fingerprint's: step 12
-            images = images / 0
-        return images, masks
+        # the first draw is the fingerprint's: step 12
+        return drawn._replace(images=drawn.images / 0) if calls[0] == 13 else drawn
 
     with pytest.raises(gan.TrainingFailed, match=r"became nan, .* at step 12, 96 images seen; lower learning_rate"):
         _train(tmp_path, pairs=poisoned)
@@ -277,15 +316,16 @@ def test_numbers_that_are_none_stop_the_training_with_step_and_cause(tmp_path: P
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda images, masks: (images * 3, masks), "slices in"),
-        (lambda images, masks: (images, masks * 0), "a mask is empty"),
-        (lambda images, masks: (images.double(), masks), "float32"),
-        (lambda images, masks: (images[:, 0], masks), r"slices and masks \(n, 1, 16, 16\)"),
+        (lambda images, masks: Holes(images * 3, masks), "slices in"),
+        (lambda images, masks: Holes(images, masks * 0), "a mask is empty"),
+        (lambda images, masks: Holes(images.double(), masks), "float32"),
+        (lambda images, masks: Holes(images[:, 0], masks), r"slices and masks \(n, 1, 16, 16\)"),
+        (lambda images, masks: Holes(images, masks, images), "guesses"),
     ],
 )
 def test_sources_that_yield_something_else_are_refused_first(tmp_path: Path, change: Any, said: str) -> None:
     with pytest.raises(ModelError, match=said):
-        _train(tmp_path, canvases=lambda rng, n: change(*without(rng, n)))
+        _train(tmp_path, canvases=lambda rng, n: change(*without(rng, n)[:2]))
     assert not list(tmp_path.iterdir())
 
 

@@ -9,14 +9,24 @@ from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
 from pipeline.compute import PLAIN
 from pipeline.synthesis.lesions import edge_width, head_of, soften, widened
 from pipeline.synthesis.networks.painter import PainterNetworkConfig, build
-from pipeline.synthesis.painting import EXAMPLES, PLACES, brims, lesson, paint_set, painted_region, propose_many
+from pipeline.synthesis.painting import (
+    EXAMPLES,
+    PLACES,
+    brims,
+    guesses,
+    lesson,
+    paint_set,
+    painted_region,
+    propose_many,
+)
 
 SIDE = 32
 
 
-def painter():
+def painter(diagnosis=TUMOUR):
     torch.manual_seed(0)
-    return build(PainterNetworkConfig(image_size=SIDE, width=8, max_width=16, latent_dim=8))[0].eval()
+    guided = diagnosis == NO_TUMOUR
+    return build(PainterNetworkConfig(image_size=SIDE, width=8, max_width=16, latent_dim=8, guided=guided))[0].eval()
 
 
 def known(images):
@@ -29,21 +39,22 @@ def test_a_painter_restores_its_own_diagnosis_and_paints_on_the_other(diagnosis)
     learned, heads = lesson(bank(SIDE), diagnosis, seed=1), bank(SIDE)
     own, other = (heads.tumour, heads.no_tumour) if diagnosis == TUMOUR else (heads.no_tumour, heads.tumour)
     for source, slices in ((learned.pairs, own), (learned.canvases, other)):
-        images, masks = source(torch.Generator().manual_seed(3), 24)
+        images, masks, guesses = source(torch.Generator().manual_seed(3), 24)
+        assert (guesses is None) == (diagnosis == TUMOUR)
         assert known(images.numpy()) <= known(slices)
         assert images.shape == masks.shape == (24, 1, SIDE, SIDE)
         assert masks.flatten(1).max(1).values.eq(1).all()  # none is empty
         assert masks.min() == 0
     again = [source(torch.Generator().manual_seed(3), 24) for source in (learned.canvases, learned.canvases)]
-    assert all(torch.equal(*one) for one in zip(*again, strict=True))
-    images, masks = learned.examples
+    assert all(torch.equal(*one) for one in zip(*again, strict=True) if one[0] is not None)
+    images, masks, _ = learned.examples
     assert len(images) == len(masks) == EXAMPLES
     assert known(images.numpy()) <= known(other)
 
 
 def test_a_slice_without_a_mask_of_its_own_has_several_places():
     source = lesson(bank(SIDE), TUMOUR, seed=1).canvases
-    images, masks = source(torch.Generator().manual_seed(0), 400)
+    images, masks, _ = source(torch.Generator().manual_seed(0), 400)
     places = {}
     for image, mask in zip(images.numpy(), masks.numpy(), strict=True):
         places.setdefault(image.tobytes(), set()).add(mask.tobytes())
@@ -55,24 +66,24 @@ def test_holes_to_learn_from_are_as_wide_as_what_is_painted_over():
     proposed = propose_many(heads, PLACES, np.random.default_rng(1))
     of = [head_of(heads.no_tumour[i // PLACES]) for i in range(len(proposed))]
     wide = {widened(mask, head | mask).tobytes() for mask, head in zip(proposed, of, strict=True)}
-    _, masks = lesson(heads, NO_TUMOUR, seed=1).pairs(torch.Generator().manual_seed(0), 50)
+    _, masks, _ = lesson(heads, NO_TUMOUR, seed=1).pairs(torch.Generator().manual_seed(0), 50)
     assert {(mask[0].numpy() == 1).tobytes() for mask in masks} <= wide
 
 
 def test_only_slices_that_show_no_tumour_once_covered_are_painted_over():
     heads = bank(SIDE)
     some = replace(heads, clean=np.arange(len(heads.tumour)) % 3 == 0)
-    images, masks = lesson(some, NO_TUMOUR, seed=1).canvases(torch.Generator().manual_seed(0), 200)
+    images, masks, _ = lesson(some, NO_TUMOUR, seed=1).canvases(torch.Generator().manual_seed(0), 200)
     own = dict(zip((image.tobytes() for image in heads.tumour), brims(heads), strict=True))
     assert {image.numpy().tobytes() for image in images} == known(heads.tumour[::3])
     for image, mask in zip(images.numpy(), masks.numpy(), strict=True):
         assert np.array_equal(mask[0] == 1, own[image.tobytes()])
-    made = paint_set(some, painter(), diagnosis=NO_TUMOUR, n=20, seed=5, compute=PLAIN)
+    made = paint_set(some, painter(NO_TUMOUR), diagnosis=NO_TUMOUR, n=20, seed=5, compute=PLAIN)
     assert set(made.source_rows.tolist()) == set(heads.tumour_rows[::3].tolist())
     place = {int(row): i for i, row in enumerate(heads.tumour_rows)}
     for source, mask in zip(made.source_rows, made.masks, strict=True):
         assert np.array_equal(mask, brims(heads)[place[int(source)]])
-    restored, _ = lesson(some, TUMOUR, seed=1).pairs(torch.Generator().manual_seed(0), 200)
+    restored, *_ = lesson(some, TUMOUR, seed=1).pairs(torch.Generator().manual_seed(0), 200)
     assert not known(restored.numpy()) <= known(heads.tumour[::3])  # what a lesion looks like, all show
 
 
@@ -85,7 +96,7 @@ def test_what_is_painted_over_holds_the_whole_lesion():
 @pytest.mark.parametrize("diagnosis", DIAGNOSES)
 def test_a_painted_set_says_what_each_slice_was_made_of(diagnosis):
     heads, n = bank(SIDE), 20
-    made = paint_set(heads, painter(), diagnosis=diagnosis, n=n, seed=5, compute=PLAIN)
+    made = paint_set(heads, painter(diagnosis), diagnosis=diagnosis, n=n, seed=5, compute=PLAIN)
     canvases, rows = (
         (heads.no_tumour, heads.no_tumour_rows) if diagnosis == TUMOUR else (heads.tumour, heads.tumour_rows)
     )
@@ -102,6 +113,19 @@ def test_a_painted_set_says_what_each_slice_was_made_of(diagnosis):
         assert set(made.lesion_rows.tolist()) <= set(heads.tumour_rows.tolist())
     else:
         assert (made.lesion_rows == -1).all()
+
+
+def test_a_guess_is_the_other_side_and_tells_nothing_of_what_is_hidden():
+    heads = bank(SIDE)
+    holes, rows = brims(heads)[:6], np.arange(6)
+    found = guesses(heads.tumour, holes, rows)
+    assert np.abs(found).max() <= 1
+    changed = np.where(holes[:, None], 0.9, heads.tumour[:6]).astype(np.float32)  # another lesion
+    same = guesses(changed, holes, rows)
+    np.testing.assert_array_equal(same[:, 0][holes], found[:, 0][holes])
+    mirror = [hole[:, ::-1] & ~hole for hole in holes]  # phantom heads are symmetric about the middle column
+    for image, guess, there in zip(heads.tumour[:6, 0], found[:, 0], mirror, strict=True):
+        assert np.abs(guess[:, ::-1] - image)[there].mean() < np.abs(image[:, ::-1] - image)[there].mean()
 
 
 def test_a_slice_of_a_set_follows_from_its_seed_and_other_seeds_make_others():

@@ -310,19 +310,29 @@ def paste_healthy(image: Images, mask: Mask, rng: np.random.Generator) -> Pasted
     """
     side = len(mask)
     head = head_of(image) | mask
-    axis = _shaken(midline(head), float(np.sqrt(head.sum())), rng)
+    axis = shaken(midline(head), float(np.sqrt(head.sum())), rng)
     wide = widened(mask, head, further=int(rng.integers(brim_width(side) + 1)))
-    other = _mirrored(image[0] + 1, axis)
-    usable = _mirrored_mask(head & ~wide, axis)
-    ring = ndimage.binary_dilation(wide, iterations=max(2, side // 16)) & ~wide & head & usable
-    # over the ring around the lesion: one side of a coil's field is brighter than the other
-    here, there = ((np.median(of[ring]) if ring.any() else 1.0) for of in (image[0] + 1, other))
-    ratio = float(np.clip(here / max(there, 1e-3), 1 / MAX_RATIO, MAX_RATIO))
-    drawn_in = soften(wide & ~usable, edge_width(side))  # soft too, or a seam shows where both meet
-    healthy = other * ratio + drawn_in * (_drawn_in(image[0] + 1, head & ~wide) - other * ratio)
-    healthy = healthy * np.exp(rng.normal(0, GREY)) - 1
+    healthy = (other_side(image, wide, head, axis) + 1) * np.exp(rng.normal(0, GREY)) - 1
     soft = np.where(head, soften(wide, edge_width(side)), np.float32(0))
     return Pasted(_blend(image, healthy, soft), wide, soft, None)
+
+
+def other_side(image: Images, hole: Mask, head: Mask, axis: "Midline") -> NDArray[np.float64]:
+    """What may stand in a hole of a slice, float32 (1, S, S): its head's other side, mirrored, float64 (S, S).
+
+    hole, head: bool (S, S); axis: the head's midline. As bright as the tissue around the hole. Where the mirror shows
+    the hole itself, or no head, the tissue around is drawn into it.
+    """
+    side = len(hole)
+    other = _mirrored(image[0] + 1, axis)
+    usable = _mirrored_mask(head & ~hole, axis)
+    ring = ndimage.binary_dilation(hole, iterations=max(2, side // 16)) & ~hole & head & usable
+    # over the ring around the hole: one side of a coil's field is brighter than the other
+    here, there = ((np.median(of[ring]) if ring.any() else 1.0) for of in (image[0] + 1, other))
+    ratio = float(np.clip(here / max(there, 1e-3), 1 / MAX_RATIO, MAX_RATIO))
+    unknown = soften(hole & ~usable, edge_width(side))  # soft too, or a seam shows where both meet
+    tissue = other * ratio + unknown * (drawn_in(image[0] + 1, head & ~hole) - other * ratio)
+    return np.asarray(tissue - 1, dtype=np.float64)
 
 
 def paste_set(bank: LesionBank, n_tumour: int, n_no_tumour: int, rng: np.random.Generator) -> dict[str, PastedSet]:
@@ -489,7 +499,7 @@ def _on_axis(centre: NDArray[np.float64], angle: float, shift: float) -> tuple[f
     return float(row), float(column)
 
 
-def _shaken(axis: Midline, diameter: float, rng: np.random.Generator) -> Midline:
+def shaken(axis: Midline, diameter: float, rng: np.random.Generator) -> Midline:
     """The axis of a head of this diameter in pixels, moved and turned by little."""
     angle = axis.angle + rng.normal(0, AXIS_TURN)
     shift = rng.normal(0, AXIS_SHIFT) * diameter
@@ -523,8 +533,10 @@ def _mirrored_mask(mask: Mask, axis: Midline) -> Mask:
     return np.asarray(ndimage.affine_transform(mask.astype(np.float32), matrix, offset, order=1) > 0.5, dtype=np.bool_)
 
 
-def _drawn_in(brightness: Images, known: Mask) -> Images:
-    """Brightness where it is not known: the mean of the known around, the nearest first (normalised convolution)."""
+def drawn_in(brightness: Images, known: Mask) -> Images:
+    """Brightness (S, S) with what is not known replaced: the mean of the known around, the nearest first (normalised
+    convolution).
+    """
     filled = np.where(known, brightness, 0).astype(np.float32)
     open_ = ~known
     for sigma in len(known) / 64 * 2.0 ** np.arange(6):

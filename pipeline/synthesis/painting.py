@@ -2,14 +2,14 @@
 
 The tumour painter restores the lesions of real tumour slices, and paints where a lesion might be in real slices without
 one. The no-tumour painter restores lesion-shaped holes in real slices without a tumour, and paints over real lesions
-of which no part is left then (`LesionBank.clean`).
+of which no part is left then (`LesionBank.clean`); the head's other side guides it.
 Both diagnoses of a painted set are thus real heads with a painted part, so that having been painted tells nothing.
 Or both are heads without a tumour that one generator drew, no head in both: then healthy tissue is painted where a
 lesion might be.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -24,15 +24,19 @@ from pipeline.synthesis.lesions import (
     LesionBank,
     Mask,
     PastedSet,
+    drawn_in,
     edge_width,
     head_of,
     in_turn,
+    midline,
+    other_side,
     propose,
+    shaken,
     soften,
     widened,
 )
 from pipeline.synthesis.networks.painter import Generator
-from pipeline.synthesis.painter import Pair, Source, paint
+from pipeline.synthesis.painter import Holes, Source, paint
 
 PLACES: Final = 6  # masks proposed for each slice that has none of its own
 EXAMPLES: Final = 8  # canvases of a snapshot
@@ -42,21 +46,23 @@ BATCH: Final = 64  # paintings between two words of progress
 @dataclass(frozen=True, eq=False)
 class Pool:
     """Slices to be painted in: images float32 (N, 1, S, S) in [-1, 1]; masks uint8 (M, S, S), 255 a soft mask's 1;
-    rows int64 (M,): the slice of each mask.
+    rows int64 (M,): the slice of each mask; guesses: of what may stand in it, float16 (M, S, S) in [-1, 1], or none.
     """
 
     images: torch.Tensor
     masks: torch.Tensor
     rows: torch.Tensor
+    guesses: torch.Tensor | None = None
 
-    def draw(self, rng: torch.Generator, n: int) -> Pair:
+    def draw(self, rng: torch.Generator, n: int) -> Holes:
         """n slices, each as likely as the other, with one of their masks: a painter's `Source`."""
         chosen = torch.randint(len(self.rows), (n,), generator=rng)
         return self.take(chosen)
 
-    def take(self, chosen: torch.Tensor) -> Pair:
-        """Slices with these masks, float32 (n, 1, S, S) both."""
-        return self.images[self.rows[chosen]], self.masks[chosen, None].float() / 255
+    def take(self, chosen: torch.Tensor) -> Holes:
+        """Slices with these masks."""
+        guesses = None if self.guesses is None else self.guesses[chosen, None].float()
+        return Holes(self.images[self.rows[chosen]], self.masks[chosen, None].float() / 255, guesses)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +71,7 @@ class Lesson:
 
     pairs: Source
     canvases: Source
-    examples: Pair
+    examples: Holes
 
 
 def lesson(bank: LesionBank, diagnosis: str, *, seed: int) -> Lesson:
@@ -80,8 +86,8 @@ def lesson(bank: LesionBank, diagnosis: str, *, seed: int) -> Lesson:
     else:
         # as wide as what will be painted over
         slices = (image for image in bank.no_tumour for _ in range(PLACES))
-        pairs = _proposed(bank, _with_brims(slices, propose_many(bank, PLACES, rng)))
-        canvases = _own(bank, brims(bank), np.flatnonzero(bank.clean))
+        pairs = _guessed(_proposed(bank, _with_brims(slices, propose_many(bank, PLACES, rng))))
+        canvases = _guessed(_own(bank, brims(bank), np.flatnonzero(bank.clean)))
     spread = np.linspace(0, len(canvases.rows) - 1, min(EXAMPLES, len(canvases.rows))).round().astype(np.int64)
     return Lesson(pairs.draw, canvases.draw, canvases.take(torch.from_numpy(np.unique(spread))))
 
@@ -114,6 +120,33 @@ def _own(bank: LesionBank, masks: Mask, rows: NDArray[np.int64]) -> Pool:
 def _proposed(bank: LesionBank, masks: Mask) -> Pool:
     rows = torch.arange(len(bank.no_tumour)).repeat_interleave(len(masks) // len(bank.no_tumour))
     return Pool(torch.from_numpy(bank.no_tumour), _soft(masks), rows)
+
+
+def _guessed(pool: Pool) -> Pool:
+    """The same with what the other side of each head guesses."""
+    found = guesses(pool.images.numpy(), (pool.masks == 255).numpy(), pool.rows.numpy())
+    return replace(pool, guesses=torch.from_numpy(found[:, 0].astype(np.float16)))
+
+
+def guesses(images: Images, holes: Mask, rows: NDArray[np.int64], seeds: Sequence[int] | None = None) -> Images:
+    """What may stand in holes, bool (M, S, S), of slices (N, 1, S, S), rows (M,): float32 (M, 1, S, S) in [-1, 1].
+
+    The head's other side, mirrored (`lesions.other_side`): real tissue of that head, which a painter that begins with
+    noise has to invent. What is left to paint is what the two sides do not share, brightness and seams. seeds (M,):
+    each moves the mirror a little, so that a slice that is painted twice gives two.
+    """
+    found = np.empty((len(rows), *images.shape[1:]), np.float32)
+    heads = {int(row): head_of(images[row]) | holes[rows == row].any(axis=0) for row in np.unique(rows)}
+    axes = {row: midline(head) for row, head in heads.items()}
+    for i, (hole, row) in enumerate(zip(holes, rows.tolist(), strict=True)):
+        # what is hidden must not even shine through a spline
+        brightness = images[row] + 1
+        known = np.where(hole, drawn_in(brightness[0], heads[row] & ~hole), brightness) - 1
+        axis = axes[row]
+        if seeds is not None:
+            axis = shaken(axis, float(np.sqrt(heads[row].sum())), np.random.default_rng(seeds[i]))
+        found[i, 0] = np.clip(other_side(known, hole, heads[row], axis), -1, 1)
+    return found
 
 
 def _soft(masks: Mask) -> torch.Tensor:
@@ -163,9 +196,10 @@ def paint_set(
             placed = propose(bank, canvases[chosen[i]], np.random.default_rng(seeds[i]), position=position)
             masks[i], lesion_rows[i] = placed.mask, bank.tumour_rows[placed.lesion]
         soft = np.stack([soften(mask, edge_width(side)) for mask in masks[part]])[:, None]
-        images[part] = paint(
-            generator, images=canvases[chosen[part]], masks=soft, seeds=seeds[part].tolist(), compute=compute
-        )
+        onto = canvases[chosen[part]]
+        drawn = seeds[part].tolist()
+        guessed = guesses(onto, masks[part], np.arange(len(onto)), drawn) if generator.guided else None
+        images[part] = paint(generator, images=onto, masks=soft, guesses=guessed, seeds=drawn, compute=compute)
         if progress:
             progress(part.stop, n)
     return PastedSet(images, masks, rows[chosen], lesion_rows, seeds)

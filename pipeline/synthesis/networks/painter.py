@@ -32,6 +32,7 @@ class PainterNetworkConfig(HalvingConfig):
     latent_dim: int = Field(32, ge=1)
     width: int = Field(32, ge=4)  # channels at half the image size; twice as many a halving, up to max_width
     max_width: int = Field(128, ge=4)
+    guided: bool = False  # whether it is told what may stand in a hole, and changes that, or begins with noise
 
     def widths(self) -> list[int]:
         """Channels at 4, 8, ... image_size / 2 pixels a side; the generator begins at 8."""
@@ -62,17 +63,20 @@ class Modulation(nn.Module):
 
 
 class Generator(nn.Module):
-    """(images, masks, z, noise) -> what may stand in the masks, float32 (N, 1, S, S) in [-1, 1].
+    """(images, masks, z, noise, guesses) -> what may stand in the masks, float32 (N, 1, S, S) in [-1, 1].
 
     images: float (N, 1, S, S) in [-1, 1]; masks: float (N, 1, S, S) in [0, 1]; z: float (N, latent_dim) and noise:
-    float (N, 1, S, S), both standard normal. What lies under a mask is hidden here, so no caller can let it through.
+    float (N, 1, S, S), both standard normal; guesses: float (N, 1, S, S), of a guided one alone, to which it adds what
+    they lack. What lies under a mask is hidden here, so no caller can let it through.
     """
 
     def __init__(self, config: PainterNetworkConfig) -> None:
         super().__init__()
         self.latent_dim = config.latent_dim
         widths = config.widths()[:0:-1]  # from half the size to 8 pixels
-        self.from_image = nn.Conv2d(2 * 4, widths[0], 3, padding=1)
+        self.guided = config.guided
+        seen = 3 if config.guided else 2  # slice and mask; the noise stands in the hole, or beside a guess
+        self.from_image = nn.Conv2d(seen * 4, widths[0], 3, padding=1)
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths))
         self.middle = nn.Conv2d(widths[-1], widths[-1], 3, padding=1)
         self.modulate_middle = Modulation(config.latent_dim, widths[-1])
@@ -80,13 +84,23 @@ class Generator(nn.Module):
         self.ups = nn.ModuleList(nn.Conv2d(a, 4 * b, 3, padding=1) for a, b in climb)
         self.modulations = nn.ModuleList(Modulation(config.latent_dim, b) for _, b in climb)
         self.to_full_size = nn.Conv2d(widths[0], 4 * FINE, 3, padding=1)
-        self.smooth = nn.Conv2d(FINE + 2, FINE, 3, padding=1)
+        self.smooth = nn.Conv2d(FINE + seen, FINE, 3, padding=1)
         self.to_image = nn.Conv2d(FINE, 1, 3, padding=1)
         for shuffled in (*self.ups, self.to_full_size):
             _start_even(shuffled)
 
-    def forward(self, images: torch.Tensor, masks: torch.Tensor, z: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        seen = torch.cat([hide(images, masks, noise), masks], dim=1)
+    def forward(
+        self,
+        images: torch.Tensor,
+        masks: torch.Tensor,
+        z: torch.Tensor,
+        noise: torch.Tensor,
+        guesses: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        if guesses is None:
+            seen = torch.cat([hide(images, masks, noise), masks], dim=1)
+        else:
+            seen = torch.cat([hide(images, masks, guesses), masks, noise], dim=1)
         levels = [F.leaky_relu(self.from_image(F.pixel_unshuffle(seen, 2)), LEAK)]
         for down in self.downs:
             levels.append(F.leaky_relu(down(levels[-1]), LEAK))
@@ -96,7 +110,8 @@ class Generator(nn.Module):
             x = F.leaky_relu(modulate(F.pixel_shuffle(up(x), 2) + levels.pop(), z), LEAK)
         x = F.leaky_relu(F.pixel_shuffle(self.to_full_size(x), 2), LEAK)
         x = F.leaky_relu(self.smooth(torch.cat([x, seen.to(x.dtype)], dim=1)), LEAK)
-        return torch.tanh(self.to_image(x).float())
+        painted = self.to_image(x).float()
+        return torch.tanh(painted) if guesses is None else (guesses + painted).clamp(-1, 1)
 
 
 @torch.no_grad()
