@@ -90,7 +90,7 @@ class PainterConfig(BaseModel):
     blur_until: float = Field(0.5, gt=0, le=1)
     augmentation: augment.AugmentConfig = augment.AugmentConfig()
 
-    def for_images(self, image_size: int, *, guided: bool) -> "PainterConfig":
+    def for_images(self, image_size: int, *, guided: bool = False) -> "PainterConfig":
         """The same training, its network as large as the slices. Raises ModelError where it cannot be."""
         try:
             sized = self.network.model_dump() | {"image_size": image_size, "guided": guided}
