@@ -52,8 +52,8 @@ def screen(
 
     synthetic, training: float32 (N, 1, S, S) and (M, 1, S, S) in [-1, 1]. near_copy: bool (N,), what the judge of
     memorisation found to copy a training slice; of painted images, what it found inside of their painted regions, for
-    as a whole each is its source; of those painted on synthetic slices, of either. Broken: values that are not finite, or a mean or contrast outside the range of the
-    training images widened by a quarter.
+    as a whole each is its source; of those painted on synthetic slices, of either. Broken: values that are not finite,
+    or a mean or contrast outside the range of the training images widened by a quarter.
 
     Of painted images only the regions, bool (N, S, S), have to be in such a range: that of lesions of training slices,
     training_regions (M, S, S), or without them that of the same place in training slices. source_origins (N,): whether

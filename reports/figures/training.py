@@ -37,7 +37,11 @@ def curves(record: TrainingRecord, *, painted: bool = False) -> str:
             axes.grid(axis="y", color=LINE, linewidth=0.6)
         figure.legend(loc="outside upper left", ncols=2, handletextpad=0.4, borderaxespad=0)
         name = diagnosis_name(record.diagnosis)
-        said = _("Losses and share of images told apart by the discriminator during training, {diagnosis}.")
+        said = (
+            _("Losses and share of images told apart by the discriminator while the painter learned, {diagnosis}.")
+            if painted
+            else _("Losses and share of images told apart by the discriminator during training, {diagnosis}.")
+        )
         return svg(figure, said.format(diagnosis=name))
 
 
