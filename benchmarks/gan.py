@@ -201,6 +201,7 @@ class Trainer:
             went[diagnosis] = {
                 "images_seen": trained.images_seen,
                 "kept_at": trained.kept_at,
+                "unimproved_since": trained.unimproved_since,
                 "alarms": [[reason.rule for reason in alarm.reasons] for alarm in trained.alarms],
                 "best_wrong": trained.best_wrong,
                 "stopped": trained.stopped,

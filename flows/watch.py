@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from data_contracts.results import MetricSet
 from pipeline.evidence.features import RandomFeatures, standardise
 from pipeline.evidence.fidelity import metric_set
-from pipeline.evidence.memorisation import CopyFinder
+from pipeline.evidence.memorisation import CopyFinder, cross_fitted_copies
 from pipeline.synthesis.health import Features, Ruler
 from pipeline.synthesis.training import TrainingSet
 from pipeline.synthesis.variety import Images
@@ -52,9 +52,10 @@ def _ruler(training: Images, groups: Sequence[str], *, k: int) -> Ruler:
 
     if len(set(groups)) < FEWEST_GROUPS:
         return Ruler(extract, compare, None)
+    real_copies = cross_fitted_copies(training, groups) if len(set(groups)) > FEWEST_GROUPS else None
     finder = CopyFinder(training, groups, search=False)  # every tick: moved copies are left to the screen
 
     def copies(images: Images) -> NDArray[np.bool_]:
         return finder.find(images).near_copy
 
-    return Ruler(extract, compare, copies)
+    return Ruler(extract, compare, copies, real_copies)

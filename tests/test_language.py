@@ -331,7 +331,9 @@ def verdict(name: str, estimate: float, low: float, high: float, **changes: obje
 def alarmed() -> RunSummary:
     trainings = (
         with_alarms(training([0.6, 0.7, 0.97]), stopped=True, best_wrong=1),
-        with_alarms(training([0.6, 0.7, 0.8], diagnosis="no_tumour"), stopped=False, best_wrong=2),
+        with_alarms(training([0.6, 0.7, 0.8], diagnosis="no_tumour"), stopped=False, best_wrong=2).model_copy(
+            update={"unimproved_since": 112_000}
+        ),
     )
     return build_summary(training=trainings)
 

@@ -5,7 +5,15 @@ from scipy import ndimage
 from data_contracts.results import Estimate
 from pipeline.evidence import memorisation as mem
 from pipeline.evidence.authenticity import FeatureCopies
-from pipeline.evidence.memorisation import CopyFinder, Found, memorisation, near_copies, near_copy_threshold, nearest
+from pipeline.evidence.memorisation import (
+    CopyFinder,
+    Found,
+    cross_fitted_copies,
+    memorisation,
+    near_copies,
+    near_copy_threshold,
+    nearest,
+)
 
 
 def blobs(n, seed=0, size=64):
@@ -50,6 +58,20 @@ def test_an_average_that_is_near_to_everybody_copies_nobody():
     distances, _ = nearest(np.concatenate([average, blurred_copy]), training, training_groups=each(60))
     assert distances[0] > 0.7
     assert distances[1] < 0.4
+
+
+def test_real_slices_are_judged_by_finders_that_do_not_know_their_subject():
+    images, subjects = blobs(60), [f"s{i // 3}" for i in range(60)]
+    images[1::3] = images[::3]  # of each subject two slices are one: no copy of another subject's
+    assert cross_fitted_copies(images, subjects).mean() < 0.1
+    images[30] = images[0] * 0.9  # but these two are one slice in two subjects
+    called = cross_fitted_copies(images, subjects)
+    assert called[[0, 1, 30]].all()
+    assert called.mean() < 0.2
+    for n in (4, 5, 7):  # as few as there may be
+        assert cross_fitted_copies(blobs(n), each(n)).shape == (n,)
+    with pytest.raises(ValueError, match="two other subjects"):
+        cross_fitted_copies(blobs(2), each(2))
 
 
 def test_a_flat_image_resembles_nobody_more_than_the_next():

@@ -114,7 +114,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(_self: Watching, state: gan.State, *, accuracy: float) -> Health:
         assert 0 <= accuracy <= 1
         tick = state.images_seen // BATCH
-        kid = Measured(0.1 + 0.01 * abs(tick - 5), 0.05, 0.01)
+        kid = Measured(0.1 + 0.01 * abs(tick - 5), 0.05, 0.001)
         return replace(WELL if tick <= 10 else ILL, images_seen=state.images_seen, kid=kid)
 
     monkeypatch.setattr(Watching, "measure", measure)
@@ -172,6 +172,57 @@ def test_a_killed_training_goes_through_its_alarms_as_if_it_had_never_stopped(tm
     assert first.equals(second)
     weights = [(tmp_path / name / "generator.safetensors").read_bytes() for name in ("whole", "killed")]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("die_after", [22, 25])
+def test_a_training_ends_where_nothing_becomes_clearly_better_and_its_copies_train_on_without_blur(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, die_after: int
+) -> None:
+    def measure(_self: Watching, state: gan.State, *, accuracy: float) -> Health:
+        return replace(WELL, images_seen=state.images_seen)
+
+    said: list[str] = []
+
+    def run(folder: str, images: int, *, patience: int = 5, die_at: int | None = None, **more: object) -> TrainedGan:
+        def progress(_done: int, _total: int, words: str) -> None:
+            said.append(words)
+            if die_at is not None and sum(map(bool, said)) == die_at:
+                raise Killed
+
+        said.clear()
+        watch = WatchConfig(patience=patience * BATCH)
+        return training.train(
+            folder=tmp_path / folder,
+            data=slices(diagnoses=("no_tumour", "tumour")),
+            config=CONFIG.model_copy(update={"images": images * BATCH, "watch": watch}),
+            seed=3,
+            compute=PLAIN,
+            progress=progress,
+            make_ruler=no_ruler,
+            **more,  # type: ignore[arg-type]
+        )
+
+    monkeypatch.setattr(Watching, "measure", measure)
+    joint = run("joint", 40)
+    # the blur ends at half of the budget, at tick 20, and no tick after the first is clearly better
+    assert (joint.images_seen, joint.unimproved_since, joint.kept_at) == (25 * BATCH, 20 * BATCH, BATCH)
+    assert (joint.stopped, joint.alarms) == (False, ())
+    assert said[-1].endswith("; ended here, nothing has become clearly better since 160 images")
+    assert not any("ended here" in words for words in said[:-1])
+
+    with pytest.raises(Killed):
+        run("killed", 40, die_at=die_after)
+    assert run("killed", 40) == joint
+    assert len(said) == (1 + 25 - die_after if die_after < 25 else 0)  # what had ended there trains no further
+    for name in ("generator.safetensors", "curves.parquet"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "joint" / name).read_bytes()
+
+    copy = run("copy", 60, diagnosis="tumour", start=tmp_path / "joint")
+    assert (copy.gan.blur, joint.gan.blur) == (0, CONFIG.blur)
+    assert (copy.joint_until, copy.kept_at) == (25 * BATCH, 26 * BATCH)
+    assert (copy.images_seen, copy.unimproved_since) == (31 * BATCH, 26 * BATCH)
+    endless = run("endless", 40, patience=0)
+    assert (endless.images_seen, endless.unimproved_since) == (40 * BATCH, None)
 
 
 def test_a_training_that_was_never_healthy_starts_anew_and_in_the_end_says_so(tmp_path: Path) -> None:

@@ -1022,12 +1022,37 @@ def test_of_several_measures_of_one_rule_the_worst_is_told() -> None:
 @pytest.mark.parametrize(
     ("best_wrong", "stopped", "kept", "doubt"),
     [
-        (0, False, "of all healthy moments the nearest to real slices", ""),
-        (0, True, "of all healthy moments the nearest", "Use the generator of tumour slices with caution: the watch"),
-        (1, False, "no moment was healthy; of the poor ones the nearest", "Distrust the generator of tumour slices"),
-        (1, True, "no moment was healthy; of the poor ones the nearest", "Distrust the generator of tumour slices"),
-        (2, False, "every moment was at fault; of these the nearest", "Do not trust the generator of tumour slices"),
-        (2, True, "every moment was at fault; of these the nearest", "Do not trust the generator of tumour slices"),
+        (0, False, "it was healthy, and no later moment was clearly nearer to real slices", ""),
+        (
+            0,
+            True,
+            "it was healthy, and no later moment was clearly nearer",
+            "Use the generator of tumour slices with caution: the watch",
+        ),
+        (
+            1,
+            False,
+            "no moment was healthy, and of the poor ones no later one was clearly nearer",
+            "Distrust the generator of tumour slices",
+        ),
+        (
+            1,
+            True,
+            "no moment was healthy, and of the poor ones no later one was clearly nearer",
+            "Distrust the generator of tumour slices",
+        ),
+        (
+            2,
+            False,
+            "every moment was at fault, and no later one was clearly nearer",
+            "Do not trust the generator of tumour slices",
+        ),
+        (
+            2,
+            True,
+            "every moment was at fault, and no later one was clearly nearer",
+            "Do not trust the generator of tumour slices",
+        ),
     ],
 )
 def test_what_is_kept_and_how_far_to_trust_it(best_wrong: int, stopped: bool, kept: str, doubt: str) -> None:
@@ -1037,6 +1062,15 @@ def test_what_is_kept_and_how_far_to_trust_it(best_wrong: int, stopped: bool, ke
     )
     assert wording.watch.doubt(record).startswith(doubt)
     assert bool(wording.watch.doubt(record)) == bool(doubt)
+
+
+def test_a_training_that_ended_for_want_of_improvement_says_so_and_another_does_not() -> None:
+    record = watched(20, images_seen=237_568, unimproved_since=173_000)
+    assert plain(wording.watch.ended_reading(record)) == (
+        "Training ended early, at 237,568 images: the kernel distance to real slices of the training part had not "
+        "become clearly less since 173,000 images, and with longer training more samples are near-copies of patients."
+    )
+    assert wording.watch.ended_reading(watched(20)) == ""
 
 
 def test_an_unwatched_training_claims_no_choice_and_no_doubt() -> None:

@@ -7,8 +7,8 @@ what a perfect generator would get, and how much it varies by chance alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from math import sqrt
+from dataclasses import dataclass, fields, replace
+from math import hypot, sqrt
 from typing import Final, Protocol
 
 import numpy as np
@@ -58,6 +58,8 @@ class Ruler:
     extract: Extract
     compare: Compare
     near_copies: FindCopies | None  # None where a copy cannot be told from likeness
+    # Of the training images (N,): which a finder that knows no slice of their group calls copies. None: too few groups
+    real_copies: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Measured:
 
     value: float
     real: float
-    deviation: float  # of the real one, over halvings; of near-copies, as few held-out images leave it open
+    deviation: float  # of the real one, over halvings; of near-copies, the standard error of the difference
 
     @property
     def ratio(self) -> float:
@@ -122,6 +124,7 @@ class Health:
     kid: Measured  # to held-out real images where there are enough, else to training images
     near_copies: Measured | None  # share; None where it cannot be told
     accuracy: Accuracy | None
+    kid_held_out: bool = True  # whether `kid` is to held-out images; nearness to training images may be a copy's
 
     def numbers(self) -> dict[str, float | None]:
         """One flat row for the training's curves: `coverage`, `coverage_real`, ..., `accuracy_held_out`."""
@@ -133,6 +136,7 @@ class Health:
         if self.near_copies is None:
             row |= {"near_copies": None, "near_copies_real": None}
         found = self.accuracy
+        row["kid_deviation"] = self.kid.deviation
         row["accuracy_training"] = found.training if found else None
         row["accuracy_synthetic"] = found.synthetic if found else None
         row["accuracy_held_out"] = found.held_out if found else None
@@ -187,21 +191,30 @@ def reference(
             _note(found, **variety(training[side], pairs))
     real = {name: Real(float(np.mean(values)), float(np.std(values))) for name, values in found.items()}
     if ruler.near_copies is not None:
-        real["near_copies"] = _called_copies(ruler.near_copies, held_out)
+        real["near_copies"] = _called_copies(ruler.near_copies, ruler.real_copies, held_out, n_groups=len(set(groups)))
     return Reference(n, tuple(sides), pairs, apart, real)
 
 
-def _called_copies(near_copies: FindCopies, held_out: Images | None) -> Real:
-    """Share of held-out images that are called copies, though no real image is a copy of another subject's.
+def _called_copies(
+    near_copies: FindCopies, real_copies: NDArray[np.bool_] | None, held_out: Images | None, *, n_groups: int
+) -> Real:
+    """Share of real images that are called copies, though none is a copy of another subject's, and its standard error.
 
-    The deviation is that of a share of so few, by the plus-four rule (Agresti and Coull 1998). Without any held-out
-    images nothing is known of it, and 0 is taken.
+    Held-out images are few, so training images are judged too, by finders that do not know their groups. Slices of one
+    subject are called copies together: in the worst case a share is one of so many subjects.
     """
-    if held_out is None or not len(held_out):
-        return Real(0.0, 0.0)
-    called, n = int(near_copies(held_out).sum()), len(held_out)
-    share = (called + 2) / (n + 4)
-    return Real(called / n, sqrt(share * (1 - share) / (n + 4)))
+    called = np.zeros(0, np.bool_) if held_out is None or not len(held_out) else near_copies(held_out)
+    n = len(called)
+    if real_copies is not None:
+        called, n = np.concatenate([called, real_copies]), n_groups
+    share = float(called.mean()) if len(called) else 0.0
+    return Real(share, _standard_error(share, n))
+
+
+def _standard_error(share: float, n: int) -> float:
+    """Of one of two shares that are compared: a success and a failure are added to each (Agresti and Caffo 2000)."""
+    moved = (share * n + 1) / (n + 2)
+    return sqrt(moved * (1 - moved) / (n + 2))
 
 
 def measure(
@@ -233,8 +246,11 @@ def measure(
     measured |= {
         name: Measured(float(np.mean(of)), real[name].mean, real[name].deviation) for name, of in found.items()
     }
-    judged = None if logits is None else accuracy(logits)
-    return Health(images_seen=images_seen, n=n, accuracy=judged, **measured)  # type: ignore[arg-type]  # by name
+    if (copies := measured["near_copies"]) is not None:  # of two shares that are compared, both are uncertain
+        both = hypot(copies.deviation, _standard_error(copies.value, len(samples)))
+        measured["near_copies"] = replace(copies, deviation=both)
+    judged, held_out = None if logits is None else accuracy(logits), reference.held_out is not None
+    return Health(images_seen=images_seen, n=n, accuracy=judged, kid_held_out=held_out, **measured)  # type: ignore[arg-type]  # by name
 
 
 def accuracy(logits: Logits) -> Accuracy:
@@ -254,10 +270,14 @@ def accuracy(logits: Logits) -> Accuracy:
 
 
 def _held_out_kid(candidate: Features, held_out: Features, ruler: Ruler) -> float:
-    """Mean kernel distance of as many whole portions of the candidates as there are, each as large as the held-out."""
+    """Mean kernel distance of as many whole portions of the candidates as there are, each as large as the held-out.
+
+    A portion is spread over all candidates: those that follow one another may be of one subject.
+    """
     m = min(len(candidate), len(held_out))
-    starts = range(0, len(candidate) - m + 1, m)
-    return float(np.mean([ruler.compare(candidate=candidate[i : i + m], training=held_out[:m]).kid for i in starts]))
+    portions = len(candidate) // m
+    spread = [candidate[i::portions][:m] for i in range(portions)]
+    return float(np.mean([ruler.compare(candidate=portion, training=held_out[:m]).kid for portion in spread]))
 
 
 def _halve(groups: Sequence[str], rng: np.random.Generator) -> list[list[int]]:

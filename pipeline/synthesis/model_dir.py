@@ -48,6 +48,8 @@ class TrainedGan(BaseModel):
     best_wrong: int  # of the kept generator: 0 healthy or not watched, 1 poor, 2 at fault
     alarms: tuple[Alarm, ...]
     stopped: bool  # by the watch, before its budget was spent
+    # where training ended because nothing had become clearly better: images seen at the last clear improvement
+    unimproved_since: int | None = None
     joint_until: int | None = None  # of a copy of a joint GAN: images seen until then, of all diagnoses
     joint_ticks: int | None = None  # and as many rows of its curve are of the joint training
     generator_parameters: int

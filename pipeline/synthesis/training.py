@@ -208,7 +208,8 @@ class _Training:
     joint: TrainedGan | None = None  # whose copy this is,
     joint_until: int | None = None  # from its state at so many images seen,
     joint_ticks: int | None = None  # at so many ticks
-    stopped: bool = False
+    stopped: bool = False  # by alarms
+    unimproved_since: int | None = None  # ended, for nothing had become clearly better since so many images
     last_tick: tuple[float, int] = (0.0, 0)  # seconds and images then, for the speed
 
     def resume(self) -> bool:
@@ -221,11 +222,11 @@ class _Training:
             return False
         gan.restore(self.state, saved["state"])
         self.curve[:] = saved["curve"]
-        self.stopped = saved["stopped"]
+        self.stopped, self.unimproved_since = saved["stopped"], saved["unimproved_since"]
         if self.watching is not None:
             self.watching.watch.restore(saved["watch"])
         self.last_tick = (self.state.seconds, self.state.images_seen)
-        return self.stopped
+        return self._over
 
     def finish(self) -> TrainedGan:
         """Make the folder that of a finished model."""
@@ -250,12 +251,15 @@ class _Training:
             old_enough = gan.progress(self.state, self.config) >= self.config.watch.grace
             health, decision = self.watching.look(self.state, accuracy=tick.discriminator_accuracy)
             row |= health.numbers() | {"verdict": decision.verdict, "judged": old_enough}
-            self.stopped = decision.verdict == "stop"
+            self.stopped, self.unimproved_since = decision.verdict == "stop", decision.unimproved_since
         self.curve.append(row)
         self.last_tick = (self.state.seconds, self.state.images_seen)
         self._save()
-        self.tell(progress, _said(row, speed))
-        return self.stopped
+        said = _said(row, speed)
+        if self.unimproved_since is not None:
+            said += f"; ended here, nothing has become clearly better since {self.unimproved_since} images"
+        self.tell(progress, said)
+        return self._over
 
     def tell(self, progress: Progress, said: str = "") -> None:
         """Say how far it is, in images; under a budget of minutes, of as many as it will have seen at this speed."""
@@ -281,11 +285,17 @@ class _Training:
             best_wrong=0 if best is None else best.wrong,
             alarms=self._alarms,
             stopped=self.stopped,
+            unimproved_since=self.unimproved_since,
             joint_until=self.joint_until,
             joint_ticks=self.joint_ticks,
             generator_parameters=sum(p.numel() for p in self.state.generator.parameters()),
             discriminator_parameters=sum(p.numel() for p in self.state.discriminator.parameters()),
         )
+
+    @property
+    def _over(self) -> bool:
+        """Whether the watch ended the training, before its budget was spent."""
+        return self.stopped or self.unimproved_since is not None
 
     @property
     def _alarms(self) -> tuple[Alarm, ...]:
@@ -299,6 +309,7 @@ class _Training:
             "state": gan.capture(self.state),
             "curve": self.curve,
             "stopped": self.stopped,
+            "unimproved_since": self.unimproved_since,
             "watch": None if self.watching is None else self.watching.watch.capture(),
         }
         model_dir.write_state(model_dir.checkpoint_path(self.folder), content)
@@ -349,6 +360,8 @@ def _begin(
         of_joint = read_record(model_dir.config_path(start), TrainedGan)
         joint = model_dir.read_state(path, advice="remove the folder it stands in to train the joint GAN again")
         identity["start"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        if of_joint.unimproved_since is not None:  # early in its copies' budget, when the blur was over for it
+            config = config.model_copy(update={"blur": 0.0})
     try:
         conditioned = ready.conditions
         config = config.for_images(

@@ -21,7 +21,7 @@ from pipeline.synthesis.health import SMALLEST_HELD_OUT, Health, Logits, Ruler
 from pipeline.synthesis.variety import Images
 
 MakeRuler = Callable[[Images, Sequence[str]], Ruler]  # from the images trained on and their groups
-FEWEST_SAMPLES: Final = 64
+FEWEST_SAMPLES: Final = 256  # a share of near-copies of fewer is too uncertain to be told from that of real slices
 LARGEST_SHARE: Final = 0.2  # of the images that may be held out: a training of few needs them more than its watch does
 
 
@@ -75,8 +75,7 @@ class Watching:
         self.reference = health.reference(
             training=training, groups=names, held_out=images[held_out], ruler=self.ruler, rng=rng
         )
-        # as many as are compared, twice, and not so few that one copy is a tenth; the same latents at every tick,
-        # conditions as often as in training
+        # the same latents at every tick, conditions as often as in training
         n = max(2 * self.reference.n, FEWEST_SAMPLES)
         self.z = torch.randn(n, config.network.latent_dim, generator=torch.Generator().manual_seed(seed))
         self.c = torch.from_numpy(rng.choice(conditions[trained_on], n))
@@ -95,7 +94,8 @@ class Watching:
         measured = self.measure(state, accuracy=accuracy)
         answered = self.config.augmentation.target is not None and state.strength < STRONGEST
         progress = min(1.0, gan.progress(state, self.config))
-        decision = self.watch.look(measured, progress=progress, overfitting_answered=answered)
+        sharp = gan.blur_sigma(progress, size=1, config=self.config) == 0
+        decision = self.watch.look(measured, progress=progress, overfitting_answered=answered, sharp=sharp)
         if decision.best:
             model_dir.write_generator(model_dir.best_path(self.folder), state.generator_ema)
         if decision.verdict == "healthy":

@@ -278,16 +278,16 @@ def kept_reading(record: TrainingRecord) -> str:
         return _("The generator is used as it was at {images}.").format(images=images(record.kept_at))
     said = {
         0: _(
-            "The generator is used as it was at {images}: it was healthy, and no later moment was clearly nearer to real "
-            "slices of the training part (kernel distance)."
+            "The generator is used as it was at {images}: it was healthy, and no later moment was clearly nearer to "
+            "real slices of the training part (kernel distance)."
         ),
         1: _(
             "The generator is used as it was at {images}: no moment was healthy, and of the poor ones no later one was "
             "clearly nearer to real slices of the training part (kernel distance)."
         ),
         2: _(
-            "The generator is used as it was at {images}: every moment was at fault, and no later one was clearly nearer "
-            "to real slices of the training part (kernel distance)."
+            "The generator is used as it was at {images}: every moment was at fault, and no later one was clearly "
+            "nearer to real slices of the training part (kernel distance)."
         ),
     }[record.best_wrong]
     return said.format(images=images(record.kept_at))
@@ -298,8 +298,8 @@ def ended_reading(record: TrainingRecord) -> str:
     if record.unimproved_since is None:
         return ""
     return _(
-        "Training ended early, at {end}: the kernel distance to real slices of the training part had not become clearly "
-        "less since {since}, and with longer training more samples are near-copies of patients."
+        "Training ended early, at {end}: the kernel distance to real slices of the training part had not become "
+        "clearly less since {since}, and with longer training more samples are near-copies of patients."
     ).format(end=images(record.images_seen), since=images(record.unimproved_since))
 
 
