@@ -4,7 +4,7 @@ What is painted on is a real slice of the other diagnosis, or a slice without a 
 (`sampling.dream_task`). Sets by copy and paste, which need no network, are made beside them: what painting must beat.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -165,8 +165,15 @@ def paint_task(root: Path, fold: int, diagnosis: str, *, judged: bool = True) ->
         return
     bank, rows = read_bank(run, fold)
     judge = _Judge(run, parts, diagnosis, on=_sources(run, parts, diagnosis, rows))
+    generator, _ = load_painter(run.model(fold, diagnosis))
+
+    def painted_in(turn: int, n: int) -> PastedSet:
+        seed = seed_of(record_of(run).seed, "paint", fold, diagnosis, turn)
+        on = judge.on.dreamt
+        return paint_set(bank, generator, diagnosis=diagnosis, n=n, seed=seed, compute=best_compute(), dreamt=on)
+
     with progress.stage(f"Paint and screen {diagnosis} slices, fold {fold}", "slices") as update:
-        painted = _paint(run, parts, diagnosis, bank=bank, judge=judge, update=update)
+        painted = paint_until(synthetic_wanted(run, parts, diagnosis), painted_in, judge=judge, update=update)
     made, screened = painted.made, painted.screened
     if not screened.kept.any():
         raise TrainingFailed(
@@ -198,29 +205,19 @@ class _Painted:
     screened: Screened
 
 
-def _paint(
-    run: RunDir, parts: Fold, diagnosis: str, *, bank: LesionBank, judge: "_Judge", update: progress.Update
+def paint_until(
+    wanted: int, painted_in: Callable[[int, int], PastedSet], *, judge: "_Judge", update: progress.Update
 ) -> _Painted:
     """Paint until as many pass the screen as are wanted, in rounds of what is missing, up to MOST_PAINTED times all.
 
+    painted_in: (round, n) to n slices. Each round is judged with those before it, and more may pass then than before.
     Were one diagnosis left short, having been painted would tell of the other.
     """
-    record, fold = record_of(run), parts.fold
-    wanted = synthetic_wanted(run, parts, diagnosis)
-    generator, _ = load_painter(run.model(fold, diagnosis))
     rounds: list[PastedSet] = []
     missing, drawn = wanted, 0
     whole: Found | None = None
-    while missing and drawn < MOST_PAINTED * wanted:
-        new = paint_set(
-            bank,
-            generator,
-            diagnosis=diagnosis,
-            n=missing,
-            seed=seed_of(record.seed, "paint", fold, diagnosis, len(rounds)),
-            compute=best_compute(),
-            dreamt=judge.on.dreamt,
-        )
+    while missing > 0 and drawn < MOST_PAINTED * wanted:
+        new = painted_in(len(rounds), missing)
         rounds.append(new)
         made = PastedSet(*(np.concatenate(of) for of in zip(*map(_fields, rounds), strict=True)))
         if judge.finder is not None:
@@ -229,7 +226,7 @@ def _paint(
         inside = judge.copies_inside(made)
         screened = judge.screen(made, inside=inside, whole=whole)
         missing, drawn = wanted - int(screened.kept.sum()), len(made.images)
-        update(wanted - missing, wanted)
+        update(min(wanted, wanted - missing), wanted)
     return _Painted(made, inside, whole, screened)
 
 

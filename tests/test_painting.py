@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,7 +7,9 @@ import torch
 from phantom_heads import bank
 
 from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
+from flows.painting import MOST_PAINTED, paint_until
 from pipeline.compute import PLAIN
+from pipeline.export.gate import Screened
 from pipeline.synthesis.lesions import edge_width, head_of, soften, widened
 from pipeline.synthesis.networks.painter import PainterNetworkConfig, build
 from pipeline.synthesis.painting import (
@@ -141,3 +144,31 @@ def test_no_painter_paints_another_diagnosis():
     with pytest.raises(ValueError, match="'stroke'"):
         paint_set(bank(SIDE), painter(), diagnosis="stroke", n=1, seed=0, compute=PLAIN)
     assert {NO_TUMOUR, TUMOUR} == set(DIAGNOSES)
+
+
+def rounds_until(wanted, kept):
+    """Numbers of slices painted in each round where a judge keeps kept(number) of so many, from the first on."""
+    asked = []
+
+    def painted_in(turn, n):
+        assert turn == len(asked)
+        asked.append(n)
+        return paint_set(bank(SIDE), painter(), diagnosis=TUMOUR, n=n, seed=turn, compute=PLAIN)
+
+    def screen(made, **_):
+        refused = np.arange(len(made.images)) >= kept(len(made.images))
+        return Screened(near_copy=refused, broken=np.zeros_like(refused), patient_anatomy=~refused)
+
+    judge = SimpleNamespace(finder=None, copies_inside=lambda made: None, screen=screen)
+    painted = paint_until(wanted, painted_in, judge=judge, update=lambda done, total: None)
+    assert len(painted.made.images) == sum(asked)
+    return asked
+
+
+def test_what_is_refused_is_painted_anew_until_enough_passed():
+    assert rounds_until(4, lambda n: n) == [4]
+    assert rounds_until(4, lambda n: n - 2 if n < 6 else n - 1) == [4, 2]
+    assert rounds_until(4, lambda n: n - 2 if n < 6 else n - 3) == [4, 2, 1]
+    # judged with more slices beside them, earlier ones pass that did not: more than wanted
+    assert rounds_until(4, lambda n: 1 if n == 4 else n) == [4, 3]
+    assert sum(rounds_until(2, lambda n: 0)) == 2 * MOST_PAINTED
