@@ -121,6 +121,20 @@ def test_an_arm_that_calls_everything_tumour_has_room_on_either_side_of_chance()
     assert (found.low, found.estimate, found.high) == pytest.approx((0.5 - room, 0.5, 0.5 + room))
 
 
+def test_seeds_whose_errors_cancel_in_every_group_are_not_certain_either():
+    """Two trainings, each wrong where the other is right: every head has one answer of two, so no resample moves."""
+    tumour, group = np.repeat([True, False], 3), np.arange(6)
+    first = np.array([0.9, 0.1, 0.9, 0.2, 0.2, 0.2])
+    second = np.where(tumour, 1 - first, first)
+    found = drawn(pd.concat([table("a", first, tumour, group), table("a", second, tumour, group, seed=1)]))
+    spread = found.spread("a", "sensitivity")
+    assert spread.varies()  # from seed to seed, 2 of 3 and 1 of 3
+    assert found.uncertainty(spread).error == pytest.approx(1 / 8)  # of one unseen change in 6 + 2 groups
+    for metric in ("sensitivity", "balanced_accuracy", "sensitivity_at_specificity", "auc", "brier"):
+        estimate = found.estimate("a", metric)
+        assert estimate.low < estimate.estimate - 0.05 < estimate.estimate + 0.05 < estimate.high, metric
+
+
 def test_wilson_is_that_of_statsmodels_and_shorter_with_more_answers():
     for right, n in ((0, 4), (3, 4), (20, 20), (57, 60)):
         assert wilson(right / n, n) == pytest.approx(proportion_confint(right, n, method="wilson"), abs=1e-12)

@@ -274,11 +274,12 @@ class Bootstrap:
         of unequal size, the second (False leaves it out) knows nothing of measures with jumps. Degrees of freedom are
         groups less strata, joined with those of the seeds and of the folds, folds - 1, where these add anything
         (Satterthwaite 1946). With one fold the luck of its generators cannot be known and is not in it. Where nothing
-        was seen to vary, that is not certainty: Agresti and Min's (2005) error of one unseen change in n + 2 groups
-        takes the place of none.
+        was seen to vary, or what varies is all luck of seeds in single groups that cancels in each group, that is not
+        certainty: Agresti and Min's (2005) error of one unseen change in n + 2 groups takes the place of none.
         """
+        unseen = Uncertainty(unseen_change(len(self.study.groups)), float(np.inf))
         if not spread.varies():
-            return Uncertainty(unseen_change(len(self.study.groups)), float(np.inf))
+            return unseen
         groups = strata(self.study)
         over_groups = float(spread.resampled.var(ddof=1))
         if jackknife:
@@ -286,6 +287,8 @@ class Bootstrap:
         training, over_seeds = training_variance(spread, self.study)
         of_folds, over_folds = fold_variance(spread, self.study, training=training)
         total = over_groups + training + of_folds
+        if total < NOTHING**2:
+            return unseen
         folds, seeds = spread.models.shape
         squares = over_groups**2 / self.degrees_of_freedom
         if training > 0:
