@@ -1022,11 +1022,11 @@ def test_of_several_measures_of_one_rule_the_worst_is_told() -> None:
 @pytest.mark.parametrize(
     ("best_wrong", "stopped", "kept", "doubt"),
     [
-        (0, False, "it was healthy, and no later moment was clearly nearer to real slices", ""),
+        (0, False, "it was healthy, and no later healthy moment was clearly nearer to real slices", ""),
         (
             0,
             True,
-            "it was healthy, and no later moment was clearly nearer",
+            "it was healthy, and no later healthy moment was clearly nearer",
             "Use the generator of tumour slices with caution: the watch",
         ),
         (

@@ -278,8 +278,8 @@ def kept_reading(record: TrainingRecord) -> str:
         return _("The generator is used as it was at {images}.").format(images=images(record.kept_at))
     said = {
         0: _(
-            "The generator is used as it was at {images}: it was healthy, and no later moment was clearly nearer to "
-            "real slices of the training part (kernel distance)."
+            "The generator is used as it was at {images}: it was healthy, and no later healthy moment was clearly "
+            "nearer to real slices of the training part (kernel distance)."
         ),
         1: _(
             "The generator is used as it was at {images}: no moment was healthy, and of the poor ones no later one was "
