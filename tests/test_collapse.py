@@ -380,6 +380,9 @@ def test_patience_ends_a_training_that_does_not_become_clearly_better():
     assert patient(falls) == [None] * 6 + [300] * 4
     fewer = [look_at(n, kid=1.0, copies=0.05 - n / 1e5) for n in seen]  # kept, but no reason to go on
     assert patient(fewer) == [None] * 4 + [100] * 6
+    # each as near as the last but for chance, and together far nearer than the first
+    steps = [look_at(n, kid=1.0 - n / 1200, copies=0.05 - n / 1e5) for n in seen]
+    assert patient(steps) == [None] * 10
     assert patient(still, sharp_from=350) == [None] * 7 + [400] * 3
     assert patient(still, patience=0) == [None] * 10
     assert patient(still, progress=1.0) == [None] * 10  # the budget ends it

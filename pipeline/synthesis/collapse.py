@@ -216,7 +216,8 @@ class Best:
     wrong: int
     kid: float
     near_copies: float
-    improved_at: int  # images seen when its kind was first reached, or the kernel distance last became clearly less
+    improved_at: int  # images seen when its kind was first reached, or the kernel distance last became clearly less,
+    improved_kid: float  # and that distance: small steps of less copied ticks add up to a clear one
 
 
 @dataclass
@@ -298,14 +299,15 @@ class Watch:
         # nearer to its training images than half of them are to the other half: a copy's nearness, no gain
         kid = health.kid.value if health.kid_held_out else max(health.kid.value, health.kid.real)
         copies = 0.0 if health.near_copies is None else health.near_copies.value
-        improved_at = health.images_seen
+        improved_at, improved_kid = health.images_seen, kid
         if self.best is not None and wrong >= self.best.wrong:
             clearly = kid < self.best.kid - health.kid.deviation
             fewer = kid <= self.best.kid and copies < self.best.near_copies
             if wrong > self.best.wrong or not (clearly or fewer):
                 return False
-            improved_at = improved_at if clearly else self.best.improved_at
-        self.best = Best(health.images_seen, wrong, kid, copies, improved_at)
+            if kid >= self.best.improved_kid - health.kid.deviation:
+                improved_at, improved_kid = self.best.improved_at, self.best.improved_kid
+        self.best = Best(health.images_seen, wrong, kid, copies, improved_at, improved_kid)
         return True
 
     def _unimproved_since(self, images_seen: int, *, sharp: bool) -> int | None:

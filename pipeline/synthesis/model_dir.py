@@ -218,7 +218,7 @@ def load_generator(folder: Path) -> tuple[nn.Module, TrainedGan]:
         raise ModelError(f"{folder} holds no finished model (no config.json); train one with `augment-mri train`")
     try:
         if "painter" in json.loads(config_path(folder).read_bytes()):
-            raise ModelError(f"{folder} holds a painter, which paints on slices that it is given; only a GAN can be sampled")
+            raise ModelError(f"{folder} holds a painter, which paints on given slices; only a GAN can be sampled")
         trained = read_record(config_path(folder), TrainedGan)
         with torch.random.fork_rng([]):  # first weights are drawn from the global generator, and replaced at once
             generator, _ = networks.build(trained.network)
