@@ -50,7 +50,7 @@ class Holes(NamedTuple):
 
     def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Holes":
         """The same change to each of them."""
-        return Holes(*(None if one is None else change(one) for one in self))
+        return Holes(change(self.images), change(self.masks), None if self.guesses is None else change(self.guesses))
 
 
 Source = Callable[[torch.Generator, int], Holes]  # draws n of them; a function of the generator's state alone
@@ -233,10 +233,16 @@ class _Training:
 
     def _draw_snapshot(self, *, number: int) -> None:
         """Paint the examples with the same latents as at every tick, so that pictures compare over time."""
-        images, masks, guesses = (None if one is None else one.numpy() for one in self.examples)
+        images, masks, guesses = self.examples
         generator = cast(Generator, self.state.generator_ema)  # `new_state` built it
-        seeds = range(len(self.examples.images))
-        painted = paint(generator, images=images, masks=masks, guesses=guesses, seeds=seeds, compute=self.compute)
+        painted = paint(
+            generator,
+            images=images.numpy(),
+            masks=masks.numpy(),
+            guesses=None if guesses is None else guesses.numpy(),
+            seeds=range(len(images)),
+            compute=self.compute,
+        )
         if not np.isfinite(painted).all():
             raise gan.TrainingFailed(
                 f"images of the averaged generator are no longer finite, at {self.state.images_seen} images seen; "
@@ -482,10 +488,8 @@ def paint(
     for i, seed in enumerate(seeds):
         rng = torch.Generator().manual_seed(seed)
         z, noise = _chance(1, latent_dim=generator.latent_dim, size=images.shape[-1], rng=rng)
-        canvas, mask, guess = (
-            None if one is None else compute.put(torch.from_numpy(np.float32(one[i : i + 1])))
-            for one in (images, masks, guesses)
-        )
+        canvas, mask = (compute.put(torch.from_numpy(np.float32(one[i : i + 1]))) for one in (images, masks))
+        guess = None if guesses is None else compute.put(torch.from_numpy(np.float32(guesses[i : i + 1])))
         made = generator(canvas, mask, z.to(compute.device), compute.put(noise), guess)
         painted[i] = blend(canvas, made, mask)[0].cpu().numpy()
     return painted
