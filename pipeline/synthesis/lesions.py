@@ -312,27 +312,29 @@ def paste_healthy(image: Images, mask: Mask, rng: np.random.Generator) -> Pasted
     head = head_of(image) | mask
     axis = shaken(midline(head), float(np.sqrt(head.sum())), rng)
     wide = widened(mask, head, further=int(rng.integers(brim_width(side) + 1)))
-    healthy = (other_side(image, wide, head, axis) + 1) * np.exp(rng.normal(0, GREY)) - 1
+    brightness = image[0] + 1
+    tissue = other_side(brightness, wide, head, axis, around=drawn_in(brightness, head & ~wide))
+    healthy = tissue * np.exp(rng.normal(0, GREY)) - 1
     soft = np.where(head, soften(wide, edge_width(side)), np.float32(0))
     return Pasted(_blend(image, healthy, soft), wide, soft, None)
 
 
-def other_side(image: Images, hole: Mask, head: Mask, axis: "Midline") -> NDArray[np.float64]:
-    """What may stand in a hole of a slice, float32 (1, S, S): its head's other side, mirrored, float64 (S, S).
+def other_side(brightness: Images, hole: Mask, head: Mask, axis: "Midline", *, around: Images) -> Images:
+    """What may stand in a hole of a slice, from its brightness (S, S): its head's other side, mirrored, (S, S).
 
-    hole, head: bool (S, S); axis: the head's midline. As bright as the tissue around the hole. Where the mirror shows
-    the hole itself, or no head, the tissue around is drawn into it.
+    hole, head: bool (S, S); axis: the head's midline; around: the brightness with the tissue around the hole drawn into
+    it (`drawn_in`), which is taken where the mirror shows the hole itself, or no head. As bright as what is around.
     """
     side = len(hole)
-    other = _mirrored(image[0] + 1, axis)
+    other = _mirrored(brightness, axis)
     usable = _mirrored_mask(head & ~hole, axis)
     ring = ndimage.binary_dilation(hole, iterations=max(2, side // 16)) & ~hole & head & usable
     # over the ring around the hole: one side of a coil's field is brighter than the other
-    here, there = ((np.median(of[ring]) if ring.any() else 1.0) for of in (image[0] + 1, other))
+    here, there = ((np.median(of[ring]) if ring.any() else 1.0) for of in (brightness, other))
     ratio = float(np.clip(here / max(there, 1e-3), 1 / MAX_RATIO, MAX_RATIO))
     unknown = soften(hole & ~usable, edge_width(side))  # soft too, or a seam shows where both meet
-    tissue = other * ratio + unknown * (drawn_in(image[0] + 1, head & ~hole) - other * ratio)
-    return np.asarray(tissue - 1, dtype=np.float64)
+    tissue: Images = other * ratio + unknown * (around - other * ratio)
+    return tissue
 
 
 def paste_set(bank: LesionBank, n_tumour: int, n_no_tumour: int, rng: np.random.Generator) -> dict[str, PastedSet]:

@@ -139,13 +139,13 @@ def guesses(images: Images, holes: Mask, rows: NDArray[np.int64], seeds: Sequenc
     heads = {int(row): head_of(images[row]) | holes[rows == row].any(axis=0) for row in np.unique(rows)}
     axes = {row: midline(head) for row, head in heads.items()}
     for i, (hole, row) in enumerate(zip(holes, rows.tolist(), strict=True)):
-        # what is hidden must not even shine through a spline
-        brightness = images[row] + 1
-        known = np.where(hole, drawn_in(brightness[0], heads[row] & ~hole), brightness) - 1
-        axis = axes[row]
+        axis, brightness = axes[row], images[row, 0] + 1
         if seeds is not None:
             axis = shaken(axis, float(np.sqrt(heads[row].sum())), np.random.default_rng(seeds[i]))
-        found[i, 0] = np.clip(other_side(known, hole, heads[row], axis), -1, 1)
+        around = drawn_in(brightness, heads[row] & ~hole)
+        # what is hidden must not even shine through a spline
+        known = np.where(hole, around, brightness)
+        found[i, 0] = np.clip(other_side(known, hole, heads[row], axis, around=around) - 1, -1, 1)
     return found
 
 
