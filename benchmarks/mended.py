@@ -34,10 +34,10 @@ import torch
 from gan import UNLIMITED, Data, Images, Trainer, likeness, load, train_by
 from localisation import load as load_masked
 from numpy.typing import NDArray
+from painting import points, share
 from torch.nn import functional as F
 
 from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
-from data_contracts.results import Estimate
 from flows.config import SynthesisConfig
 from pipeline.compute import best_compute
 from pipeline.evidence.classifier import ClassifierConfig, predict, train_classifier
@@ -264,7 +264,7 @@ def table(trainer: Trainer, seed: int) -> str:
     alone = drawn_from(real)
     titles = ["set", "images seen", "slices", "coverage", "recall", "KID", "AUC, alone", "balanced accuracy, alone"]
     titles += ["AUC, with real", "balanced accuracy, with real", "points above real + classic"]
-    of_real = [figure(alone, REAL, "auc"), interval(alone.estimate(REAL, "balanced_accuracy"))]
+    of_real = [figure(alone, REAL, "auc"), share(alone.estimate(REAL, "balanced_accuracy"))]
     cells = [titles, ["---"] * len(titles), ["none: real + classic", *[""] * 7, *of_real, ""]]
     for line in map(json.loads, trainer.notes.read_text().splitlines()):
         if (line["seed"], line["cpu_minutes"]) != (seed, trainer.minutes):
@@ -275,7 +275,7 @@ def table(trainer: Trainer, seed: int) -> str:
             of = np.mean([line[one][measure] for one in DIAGNOSES], axis=0)
             cells[-1].append(f"{of[0]:.2f} ({of[1]:.2f})")
         for arm in (ALONE, BESIDE):
-            cells[-1] += [figure(found, arm, "auc"), interval(found.estimate(arm, "balanced_accuracy"))]
+            cells[-1] += [figure(found, arm, "auc"), share(found.estimate(arm, "balanced_accuracy"))]
         cells[-1].append(points(found.difference(BESIDE, REAL, "balanced_accuracy")[0]))
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
@@ -287,14 +287,6 @@ def drawn_from(predictions: pd.DataFrame) -> Bootstrap:
 
 def figure(found: Bootstrap, arm: str, metric: str) -> str:
     return f"{found.estimate(arm, metric).estimate:.3f}"
-
-
-def interval(one: Estimate) -> str:
-    return f"{one.estimate:.3f} ({one.low:.3f} to {one.high:.3f})"
-
-
-def points(one: Estimate) -> str:
-    return f"{100 * one.estimate:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})".replace("-", "−")
 
 
 def main() -> None:
