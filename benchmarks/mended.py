@@ -34,7 +34,7 @@ import torch
 from gan import UNLIMITED, Data, Images, Trainer, likeness, load, train_by
 from localisation import load as load_masked
 from numpy.typing import NDArray
-from painting import points, share
+from painting import markdown, points, share
 from torch.nn import functional as F
 
 from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
@@ -265,7 +265,7 @@ def table(trainer: Trainer, seed: int) -> str:
     titles = ["set", "images seen", "slices", "coverage", "recall", "KID", "AUC, alone", "balanced accuracy, alone"]
     titles += ["AUC, with real", "balanced accuracy, with real", "points above real + classic"]
     of_real = [figure(alone, REAL, "auc"), share(alone.estimate(REAL, "balanced_accuracy"))]
-    cells = [titles, ["---"] * len(titles), ["none: real + classic", *[""] * 7, *of_real, ""]]
+    cells = [["none: real + classic", *[""] * 7, *of_real, ""]]
     for line in map(json.loads, trainer.notes.read_text().splitlines()):
         if (line["seed"], line["cpu_minutes"]) != (seed, trainer.minutes):
             continue
@@ -277,7 +277,7 @@ def table(trainer: Trainer, seed: int) -> str:
         for arm in (ALONE, BESIDE):
             cells[-1] += [figure(found, arm, "auc"), share(found.estimate(arm, "balanced_accuracy"))]
         cells[-1].append(points(found.difference(BESIDE, REAL, "balanced_accuracy")[0]))
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return markdown(titles, cells)
 
 
 def drawn_from(predictions: pd.DataFrame) -> Bootstrap:

@@ -1,13 +1,12 @@
 """The study by the strategy dream_and_paint, through the command line, on phantoms."""
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from painted_study import Command, config, run_study
 from scipy.ndimage import binary_dilation
 
 from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, SYNTHETIC, TUMOUR
@@ -21,42 +20,13 @@ from pipeline.formats.synthetic import NOTICE_NAME, read_painted, read_synthetic
 from pipeline.run_dir import RunDir, read_record
 from pipeline.synthesis.model_dir import TrainedGan, config_path
 
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
-
 pytestmark = pytest.mark.slow
-
-CONFIG = f"""
-[synthesis]
-strategy = "dream_and_paint"
-
-[painter]
-images = 512
-tick = 256
-
-[painter.network]
-width = 8
-max_width = 16
-
-[utility]
-arms = {[*ARMS, PASTED_ARM]}
-seeds = 1
-doses = []
-controls = false
-
-[transfer.classifier]
-steps = 10
-"""
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, augment_mri: Command, scans: Path) -> RunDir:
     root = tmp_path_factory.mktemp("study") / "run"
-    toml = root.with_suffix(".toml")
-    toml.write_text(CONFIG)
-    options = ("--preset", "smoke", "--seed", 5, "--config", toml, "--subjects", 14)
-    done = augment_mri("run", scans, "--out", root, *options, timeout=3000)
-    assert done.returncode == 0, done.stderr
-    return RunDir(root)
+    return run_study(root, scans, augment_mri, "--subjects", 14, config=config("dream_and_paint"), timeout=3000)
 
 
 def canvases(run: RunDir, diagnosis: str) -> tuple[pd.DataFrame, np.ndarray]:

@@ -1,12 +1,11 @@
 """The study by the strategy paint, through the command line, on phantoms: with masks, and with none."""
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from painted_study import Command, config, run_study
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
@@ -16,47 +15,20 @@ from data_contracts.splits import Splits
 from pipeline.formats.synthetic import read_painted, read_synthetic
 from pipeline.run_dir import RunDir, read_record
 
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
-
 pytestmark = pytest.mark.slow
 
-CONFIG = f"""
-[synthesis]
-strategy = "paint"
-
-[painter]
-images = 512
-tick = 256
-
-[painter.network]
-width = 8
-max_width = 16
-
+CONFIG = config(
+    "paint",
+    utility='way = "best"',
+    more="""
 [localisation.classifier]
 steps = 40
-
-[utility]
-arms = {[*ARMS, PASTED_ARM]}
-seeds = 1
-doses = []
-controls = false
-way = "best"
 
 [utility.ways]
 tried = ["mix", "pretrain"]
 inner_folds = 2
-
-[transfer.classifier]
-steps = 10
-"""
-
-
-def run_study(root: Path, source: Path, augment_mri: Command, *options: object, config: str = CONFIG) -> RunDir:
-    toml = root.with_suffix(".toml")
-    toml.write_text(config)
-    done = augment_mri("run", source, "--out", root, "--preset", "smoke", "--seed", 5, "--config", toml, *options)
-    assert done.returncode == 0, done.stderr
-    return RunDir(root)
+""",
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +36,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, augment_mri: Command, sca
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "phantoms"
     augment_mri("phantom", elsewhere, "--subjects", 8, "--seed", 4)
     root = tmp_path_factory.mktemp("study") / "run"
-    return run_study(root, scans, augment_mri, "--subjects", 14, "--external-test", elsewhere)
+    return run_study(root, scans, augment_mri, "--subjects", 14, "--external-test", elsewhere, config=CONFIG)
 
 
 def test_every_painted_and_pasted_slice_is_a_training_slice_but_for_its_region(finished: RunDir) -> None:
@@ -121,7 +93,7 @@ def test_without_masks_lesions_are_found_in_the_training_part_alone(
             folder = bare / ("yes" if np.asarray(Image.open(mask)).any() else "no") / path.parent.name
             folder.mkdir(parents=True, exist_ok=True)
             (folder / path.name).write_bytes(path.read_bytes())
-    run = run_study(tmp_path / "run", bare, augment_mri)
+    run = run_study(tmp_path / "run", bare, augment_mri, config=CONFIG)
     (source,) = read_record(run.summary, RunSummary).lesions
     assert source.source == "found"
     (fold,) = read_record(run.splits, Splits).folds
