@@ -558,6 +558,8 @@ class CurvePoint(Record):
     accuracy_training: Finite | None = None
     accuracy_synthetic: Finite | None = None
     accuracy_held_out: Finite | None = None
+    n_judged_training: int | None = None  # slices of which that share is; None in runs that did not note it
+    n_judged_synthetic: int | None = None
 
 
 class AlarmReason(Record):

@@ -237,7 +237,7 @@ def _ticks(folder: Path) -> list[dict[str, object]]:
 
 
 def _discriminator(training: TrainingRecord) -> DiscriminatorScores | None:
-    """What the discriminator could tell at the tick of the kept generator; None where no watch asked it."""
+    """What the discriminator could tell at the tick of the kept generator; None where no watch noted it."""
     kept = training.images_seen if training.kept_at is None else training.kept_at
     asked = [tick for tick in training.curve if tick.images_seen == kept and tick.accuracy_synthetic is not None]
     if not asked:
@@ -245,15 +245,16 @@ def _discriminator(training: TrainingRecord) -> DiscriminatorScores | None:
     tick = asked[-1]  # an earlier attempt may have passed here too
     held_out = tick.accuracy_held_out is not None
     sensitivity, specificity = tick.accuracy_synthetic, tick.accuracy_held_out if held_out else tick.accuracy_training
-    if sensitivity is None or specificity is None:
+    n_real, n_synthetic = training.n_held_out if held_out else tick.n_judged_training, tick.n_judged_synthetic
+    if sensitivity is None or specificity is None or n_real is None or n_synthetic is None:
         return None
     accuracy = (sensitivity + specificity) / 2
     return DiscriminatorScores(
         fold=training.fold,
         diagnosis=training.diagnosis,
         on="held_out_real" if held_out else "training",
-        n_real=training.n_held_out or 0 if held_out else tick.n or 0,
-        n_synthetic=tick.n or 0,
+        n_real=n_real,
+        n_synthetic=n_synthetic,
         error_rate=1 - accuracy,
         accuracy=accuracy,
         sensitivity=sensitivity,

@@ -1021,8 +1021,9 @@ def test_what_it_learned_from() -> None:
         ),
     )
     two = (training([], n_slices=400, n_subjects=30), training([], n_slices=440, n_subjects=33, fold=1))
-    assert plain(sets.learned_from(build_summary(training=two)).text).startswith(
-        "Networks that make tumour slices learned from 400 to 440 slices of up to 33 subjects, in each fold its own."
+    assert plain(sets.learned_from(build_summary(training=two)).text) == (
+        "Networks that make tumour slices learned from 400 to 440 slices of up to 33 subjects. "
+        "All of these are real slices of the training part of their fold."
     )
     assert sets.learned_from(EMPTY).level == "unknown"
 

@@ -70,7 +70,7 @@ def look_at(
         recall=Measured(0.7 * recall, 0.7, 0.1),
         kid=Measured(kid, 0.4, 0.2),
         near_copies=Measured(copies, 0.02, 0.0),
-        accuracy=None if sides is None else looks.Accuracy(sides[0], sides[1], sides[2], n_held_out=33),
+        accuracy=None if sides is None else looks.Accuracy(*sides, n_training=192, n_synthetic=256, n_held_out=33),
     )
 
 
@@ -475,10 +475,12 @@ def test_same_seed_same_reference_and_the_look_names_every_number(real):
     )  # fmt: skip
     assert again.real == against.real
     assert other.real != against.real
-    logits = Logits(*(np.array([1.0, 2.0], np.float32),) * 3)
+    two = np.array([1.0, 2.0], np.float32)
+    logits = Logits(two, np.zeros(3, np.float32), two)
     row = measure(images_seen=7, samples=healthy_samples(0), reference=against, ruler=ruler, logits=logits).numbers()
     assert row["images_seen"] == 7
     assert {"coverage", "coverage_real", "kid", "nearest", "near_copies", "accuracy_held_out"} <= set(row)
+    assert (row["n_judged_training"], row["n_judged_synthetic"]) == (2, 3)
     json.dumps(row, allow_nan=False)
 
 

@@ -102,7 +102,7 @@ WELL = Health(
     recall=GOOD,
     kid=Measured(0.1, 0.05, 0.01),
     near_copies=Measured(0.0, 0.0, 0.0),
-    accuracy=Accuracy(0.6, 0.6, 0.6, 16),
+    accuracy=Accuracy(0.6, 0.6, 0.6, 32, 256, 16),
 )
 ILL = replace(WELL, nearest=Measured(0.1, 1.0, 0.01))  # a few modes again and again
 
@@ -374,9 +374,9 @@ def test_no_condition_is_left_with_too_few_slices_by_holding_out(tmp_path: Path)
 
 
 def test_eight_images_known_without_augmentation_are_no_reason_to_stop() -> None:
-    known = replace(WELL, accuracy=Accuracy(1.0, 1.0, None, 0, as_trained=0.8))
+    known = replace(WELL, accuracy=Accuracy(1.0, 1.0, None, 32, 256, 0, as_trained=0.8))
     assert not faults(known, WatchConfig())
-    wins = replace(WELL, accuracy=Accuracy(1.0, 1.0, None, 0, as_trained=0.99))
+    wins = replace(WELL, accuracy=Accuracy(1.0, 1.0, None, 32, 256, 0, as_trained=0.99))
     assert [reason.rule for reason in faults(wins, WatchConfig())] == ["discriminator_wins"]
     assert not faults(wins, WatchConfig(wins=2.0))
 

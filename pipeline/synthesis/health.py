@@ -101,6 +101,8 @@ class Accuracy:
     training: float
     synthetic: float
     held_out: float | None
+    n_training: int  # images judged of each set
+    n_synthetic: int
     n_held_out: int
     as_trained: float = 1.0  # of both sides, in the training's own batches
 
@@ -140,6 +142,8 @@ class Health:
         row["accuracy_training"] = found.training if found else None
         row["accuracy_synthetic"] = found.synthetic if found else None
         row["accuracy_held_out"] = found.held_out if found else None
+        row["n_judged_training"] = found.n_training if found else None
+        row["n_judged_synthetic"] = found.n_synthetic if found else None
         return row
 
 
@@ -264,6 +268,8 @@ def accuracy(logits: Logits) -> Accuracy:
         training=float((logits.training > middle).mean()),
         synthetic=float((logits.synthetic < middle).mean()),
         held_out=None if apart is None else float((apart > middle).mean()),
+        n_training=len(logits.training),
+        n_synthetic=len(logits.synthetic),
         n_held_out=0 if apart is None else len(apart),
         as_trained=logits.as_trained,
     )

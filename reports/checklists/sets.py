@@ -161,7 +161,7 @@ def learned_from(summary: RunSummary) -> Answer:
     """How many real slices and patients each network learned from."""
     if not summary.training:
         return unknown(_("This run recorded no training of what made the slices."), anchor="training")
-    told = _("Networks that make {kind} slices learned from {low} to {high} of up to {units}, in each fold its own.")
+    told = _("Networks that make {kind} slices learned from {low} to {high} of up to {units}.")
     same = _("Networks that make {kind} slices learned from {high} of up to {units}.")
     known = summary.data.subjects_known
     sentences = []
@@ -176,7 +176,12 @@ def learned_from(summary: RunSummary) -> Answer:
                 units=units(max(record.n_subjects for record in of), known=known),
             )
         )
-    return met("training", *sentences, _("All of these are real slices of the training part."))
+    theirs = (
+        _("All of these are real slices of the training part.")
+        if len({record.fold for record in summary.training}) == 1
+        else _("All of these are real slices of the training part of their fold.")
+    )
+    return met("training", *sentences, theirs)
 
 
 def screen(summary: RunSummary) -> Answer:
