@@ -9,6 +9,7 @@ from report_records import (
     LOST,
     WITHIN,
     arm,
+    build_summary,
     collapse_reason,
     collapse_verdict,
     collapsed_generator,
@@ -183,6 +184,19 @@ def test_advice_follows_the_verdict_and_the_duplicates() -> None:
     assert wording.verdict.advice(summary("harm")) == "Do not add this synthetic set to training."
     assert wording.verdict.advice(summary("equivalent")).startswith("There is no reason")
     assert wording.verdict.advice(summary("insufficient_evidence")).startswith("Do not rely on")
+
+
+def test_a_study_of_few_subjects_says_of_how_few_beside_its_difference() -> None:
+    def learning_from(subjects: object) -> str:
+        told = build_summary()
+        config = {"split": {"subjects": subjects}}
+        told = told.model_copy(update={"provenance": told.provenance.model_copy(update={"config": config})})
+        return plain(wording.verdict.few_reading(told))
+
+    assert learning_from(12) == (
+        "Every network learned from 12 subjects drawn by lot: so it is where no more are to be had."
+    )
+    assert learning_from(None) == wording.verdict.few_reading(build_summary()) == ""
 
 
 def test_difference_sentence_has_unit_interval_n_and_runs() -> None:

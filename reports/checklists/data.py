@@ -2,9 +2,9 @@
 
 from data_contracts.results import RunSummary
 from reports.checklists.items import Answer, met, partly, unknown
-from reports.checklists.settings import number, switch
 from reports.language import _, capitalised, plural
 from reports.numbers import decimal, slices, units
+from reports.settings import number, switch
 from reports.wording.data import data_sentence, kept_out_sentence, label_sentence, series_name
 from reports.wording.names import diagnosis_name
 

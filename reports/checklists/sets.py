@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from data_contracts.results import ArmScores, MemorisationScores, RunSummary
 from reports.checklists.items import Answer, met, partly, unknown
 from reports.checklists.readers import diagnoses_seen, readers_anchor, told_apart
-from reports.checklists.settings import text
 from reports.language import _, plural
 from reports.lights import copies_light, diversity_light
 from reports.numbers import percent, percent_interval, slices, units, whole
+from reports.settings import text
 from reports.wording.controls import failed_controls
 from reports.wording.copies import anatomy_reading
 from reports.wording.data import lesions_reading

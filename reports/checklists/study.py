@@ -4,10 +4,10 @@ from typing import Final
 
 from data_contracts.results import PRIMARY_ARM, REFERENCE_ARM, ArmScores, RunSummary
 from reports.checklists.items import Answer, met, not_met, partly, unknown
-from reports.checklists.settings import number, setting, switch, text
 from reports.language import _, later, plural
 from reports.limits import limits
 from reports.numbers import decimal, images, percent, percent_interval, points_interval, slices, units, whole
+from reports.settings import number, setting, switch, text
 from reports.wording.controls import controls_count, failed_controls, unsure_count
 from reports.wording.further import external_units
 from reports.wording.names import find_arm, is_painted, metric_words, on_generated

@@ -6,6 +6,7 @@ from typing import Final
 from data_contracts.manifest import NO_TUMOUR, TUMOUR
 from data_contracts.results import ArmScores, FidelityScores, RunSummary, TrainingRecord
 from reports.language import _, capitalised, later, pgettext
+from reports.settings import text
 
 OfSlices = FidelityScores | TrainingRecord
 ARM_NAMES: Final = {
@@ -91,17 +92,13 @@ def find_arm(arms: Sequence[ArmScores], name: str) -> ArmScores | None:
 
 def is_painted(summary: RunSummary) -> bool:
     """Whether the synthetic slices are real ones with a painted region, whose heads are given and not generated."""
-    return _strategy(summary) == "paint" or any(scores.contains_patient_anatomy for scores in summary.memorisation)
+    known = any(scores.contains_patient_anatomy for scores in summary.memorisation)
+    return known or text(summary, "synthesis", "strategy") == "paint"
 
 
 def on_generated(summary: RunSummary) -> bool:
     """Whether the synthetic slices are generated ones with a painted region."""
-    return _strategy(summary) == "dream_and_paint"
-
-
-def _strategy(summary: RunSummary) -> object:
-    synthesis = summary.provenance.config.get("synthesis")
-    return synthesis.get("strategy") if isinstance(synthesis, dict) else None
+    return text(summary, "synthesis", "strategy") == "dream_and_paint"
 
 
 def by_painter(record: TrainingRecord, *, painted: bool) -> bool:

@@ -14,6 +14,7 @@ from reports.numbers import (
     slices,
     units,
 )
+from reports.settings import number
 from reports.wording.controls import disbelief, failed_controls
 from reports.wording.names import arm_inside, arm_name, find_arm, metric_words
 
@@ -61,6 +62,16 @@ def advice(summary: RunSummary) -> str:
         "harm": _("Do not add this synthetic set to training."),
         "insufficient_evidence": _("Do not rely on the synthetic set for training until a larger test has been made."),
     }[summary.verdict]
+
+
+def few_reading(summary: RunSummary) -> str:
+    """That the study was told to learn from a few drawn subjects, which the difference is of; empty where from all."""
+    few = number(summary, "split", "subjects")
+    if few is None:
+        return ""
+    return _("Every network learned from {units} drawn by lot: so it is where no more are to be had.").format(
+        units=units(round(few), known=summary.data.subjects_known)
+    )
 
 
 def _advice_gain(summary: RunSummary) -> str:
