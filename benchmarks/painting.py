@@ -9,7 +9,7 @@ other half of the subjects:
     augment-mri run ../shared/data/lgg_flair --preset paint --subjects 12 --config few.toml --out RUN
     few.toml: [split] folds_drawn = 2, folds_evaluated = 2, repeats = 5 (a key a line)
 
-`table` reads what the study measured and trains nothing. `segment` trains a U-Net for each fold, arm and seed: on the
+`table` reads what the study measured, by `paint` or `dream_and_paint`, and trains nothing. `segment` trains a U-Net for each fold, arm and seed: on the
 real training slices with their masks, and on these with painted, copied and pasted, or repeated ones beside them, as
 many in each arm; all in the same number of steps, with the study's classic augmentation moving image and mask alike.
 Each ends as WORK/FOLD-ARM-SEED.parquet, a row a real test slice (WORK: segment-NAME beside RUN, out of the repository),
@@ -636,8 +636,10 @@ def main() -> None:
     unets.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[0, 1])
     given = parser.parse_args()
     for root in given.runs if given.what == "table" else [given.run]:
-        if not RunDir(root).summary.exists() or record_of(RunDir(root)).config.synthesis.strategy != "paint":
+        if not RunDir(root).summary.exists() or not record_of(RunDir(root)).config.synthesis.paints:
             parser.error(f"{root} is no finished study with painted slices")
+        if given.what == "segment" and record_of(RunDir(root)).config.synthesis.dreams:
+            parser.error(f"{root} painted on generated slices: `segment` reads those painted on training slices alone")
     if given.what == "table":
         print("\n\n".join(study_tables(root) for root in given.runs))
         return
