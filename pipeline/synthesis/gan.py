@@ -12,7 +12,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -68,6 +68,17 @@ class Paced(Protocol):
     def blur(self) -> float: ...
     @property
     def blur_until(self) -> float: ...
+
+
+class Learning(Protocol):
+    """What they say alike of how fast both networks learn."""
+
+    @property
+    def generator_optimiser(self) -> optimisers.OptimiserConfig: ...
+    @property
+    def discriminator_optimiser(self) -> optimisers.OptimiserConfig: ...
+    @property
+    def gamma(self) -> float: ...
 
 
 class TrainingFailed(Exception):
@@ -363,7 +374,7 @@ def train(
         # a slow network would else spend its minutes between two looks
         late = config.minutes is not None and state.seconds - looked > 60 * config.minutes / FEWEST_TICKS
         if state.images_seen % config.tick < n or late or progress(state, config) >= 1:
-            tick = _tick(state, steps, config)
+            tick = tick_of(state, steps, config, shown=n)
             steps, looked = [], state.seconds
             if _acted_on(tick, state, on_tick):
                 return
@@ -397,8 +408,8 @@ def _follow(state: State) -> None:
         restore(state, torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
 
 
-def _tick(state: State, steps: list[Step], config: GanConfig) -> Tick:
-    """Means over these steps and all processes.
+def tick_of(state: State, steps: Sequence[Step], config: Learning, *, shown: int) -> Tick:
+    """Means over these steps and all processes; shown: images a step.
 
     Raises TrainingFailed where one of them, or a weight after them, is not finite.
     """
@@ -410,12 +421,11 @@ def _tick(state: State, steps: list[Step], config: GanConfig) -> Tick:
             if not all(p.isfinite().all() for p in getattr(state, name).parameters()):
                 fault = len(steps) - 1, f"a weight of the {name} is no longer finite"
     if fault is not None:
-        n = config.batch_size * config.discriminator_steps
-        images_seen = state.images_seen - n * (len(steps) - 1 - fault[0])
+        images_seen = state.images_seen - shown * (len(steps) - 1 - fault[0])
         rates = (config.generator_optimiser.learning_rate, config.discriminator_optimiser.learning_rate)
         raise TrainingFailed(
-            f"{fault[1]}, at step {images_seen // n}, {images_seen} images seen; lower learning_rate ({rates[0]:g} of "
-            f"the generator, {rates[1]:g} of the discriminator) or raise gamma ({config.gamma:g})"
+            f"{fault[1]}, at step {images_seen // shown}, {images_seen} images seen; lower learning_rate "
+            f"({rates[0]:g} of the generator, {rates[1]:g} of the discriminator) or raise gamma ({config.gamma:g})"
         )
     return Tick(
         state.images_seen,

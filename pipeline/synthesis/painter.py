@@ -29,7 +29,7 @@ from pipeline.compute import Compute
 from pipeline.formats.raster import to_uint8, write_png
 from pipeline.run_dir import read_record, whole, write_record, write_table
 from pipeline.synthesis import augment, gan, losses, model_dir, optimisers
-from pipeline.synthesis.curve import Step, Tick, first_fault, table
+from pipeline.synthesis.curve import Step
 from pipeline.synthesis.model_dir import ModelError
 from pipeline.synthesis.networks.painter import Generator, PainterNetworkConfig, blend, build
 from pipeline.synthesis.optimisers import OptimiserConfig, descend
@@ -214,7 +214,8 @@ class _Training:
                 measured, looked = [], state.seconds
 
     def _tick(self, measured: Sequence[_Measured], progress: Progress, *, seconds: float) -> None:
-        tick = _means([one.step for one in measured], self.state, self.config)
+        steps = [one.step for one in measured]
+        tick = gan.tick_of(self.state, steps, self.config, shown=self.config.batch_size)
         row = asdict(tick)
         row |= {name: torch.stack([getattr(one, name) for one in measured]).mean().item() for name in ("l1", "variety")}
         self._draw_snapshot(number=len(self.curve))
@@ -416,31 +417,6 @@ def _checked(drawn: Holes, config: PainterConfig) -> Holes:
     if not (masks.flatten(1).amax(1) > 0).all():
         raise ModelError("a mask is empty: there is nothing to paint")
     return drawn
-
-
-def _means(steps: Sequence[Step], state: gan.State, config: PainterConfig) -> Tick:
-    """Means over these steps. Raises gan.TrainingFailed where one of them, or a weight after them, is not finite."""
-    measured = table(steps)
-    fault = first_fault(measured)
-    if fault is None:
-        for name in ("discriminator", "generator"):
-            if not all(p.isfinite().all() for p in getattr(state, name).parameters()):
-                fault = len(steps) - 1, f"a weight of the {name} is no longer finite"
-    if fault is not None:
-        images_seen = state.images_seen - config.batch_size * (len(steps) - 1 - fault[0])
-        rates = (config.generator_optimiser.learning_rate, config.discriminator_optimiser.learning_rate)
-        raise gan.TrainingFailed(
-            f"{fault[1]}, at step {images_seen // config.batch_size}, {images_seen} images seen; lower learning_rate "
-            f"({rates[0]:g} of the generator, {rates[1]:g} of the discriminator) or raise gamma ({config.gamma:g})"
-        )
-    means = {name: values.mean().item() for name, values in measured.items() if name != "penalty"}
-    return Tick(
-        state.images_seen,
-        generator_loss=means["generator_loss"],
-        discriminator_loss=means["discriminator_loss"],
-        discriminator_accuracy=means["accuracy"],
-        augmentation_strength=state.strength,
-    )
 
 
 def _weights(folder: Path) -> Path:
