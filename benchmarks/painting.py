@@ -9,14 +9,14 @@ other half of the subjects:
     augment-mri run ../shared/data/lgg_flair --preset paint --subjects 12 --config few.toml --out RUN
     few.toml: [split] folds_drawn = 2, folds_evaluated = 2, repeats = 5 (a key a line)
 
-`table` reads what the study measured, by `paint` or `dream_and_paint`, and trains nothing. `segment` trains a U-Net for each fold, arm and seed: on the
-real training slices with their masks, and on these with painted, copied and pasted, or repeated ones beside them, as
-many in each arm; all in the same number of steps, with the study's classic augmentation moving image and mask alike.
-Each ends as WORK/FOLD-ARM-SEED.parquet, a row a real test slice (WORK: segment-NAME beside RUN, out of the repository),
-and is not trained again. Steps, rate and the threshold of a half are fixed, whatever is tested. Dice of a slice with a
-tumour, and the share of a slice without one that is called tumour, are averaged over the slices of each subject, then
-over subjects. Intervals are those of the study (`pipeline.evidence.statistics`): t, over subjects, who are resampled
-with all folds that test them, over trainings and over folds.
+`table` reads what the study measured, by `paint` or `dream_and_paint`, and trains nothing. `segment` trains a U-Net for
+each fold, arm and seed: on the real training slices with their masks, and on these with painted, copied and pasted, or
+repeated ones beside them, as many in each arm; all in the same number of steps, with the study's classic augmentation
+moving image and mask alike. Each ends as WORK/FOLD-ARM-SEED.parquet, a row a real test slice (WORK: segment-NAME beside
+RUN, out of the repository), and is not trained again. Steps, rate and the threshold of a half are fixed, whatever is
+tested. Dice of a slice with a tumour, and the share of a slice without one that is called tumour, are averaged over the
+slices of each subject, then over subjects. Intervals are those of the study (`pipeline.evidence.statistics`): t, over
+subjects, who are resampled with all folds that test them, over trainings and over folds.
 """
 
 import argparse
