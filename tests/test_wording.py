@@ -194,7 +194,7 @@ def test_a_study_of_few_subjects_says_of_how_few_beside_its_difference() -> None
         return plain(wording.verdict.few_reading(told))
 
     assert learning_from(12) == (
-        "Every network learned from 12 subjects drawn by lot: so it is where no more are to be had."
+        "Every network learned from only 12 subjects, drawn by lot: with more to learn from, the change may be another."
     )
     assert learning_from(None) == wording.verdict.few_reading(build_summary()) == ""
 

@@ -69,9 +69,8 @@ def few_reading(summary: RunSummary) -> str:
     few = number(summary, "split", "subjects")
     if few is None:
         return ""
-    return _("Every network learned from {units} drawn by lot: so it is where no more are to be had.").format(
-        units=units(round(few), known=summary.data.subjects_known)
-    )
+    told = _("Every network learned from only {units}, drawn by lot: with more to learn from, the change may be another.")
+    return told.format(units=units(round(few), known=summary.data.subjects_known))
 
 
 def _advice_gain(summary: RunSummary) -> str:
