@@ -69,8 +69,9 @@ def few_reading(summary: RunSummary) -> str:
     few = number(summary, "split", "subjects")
     if few is None:
         return ""
-    told = _("Every network learned from only {units}, drawn by lot: with more to learn from, the change may be another.")
-    return told.format(units=units(round(few), known=summary.data.subjects_known))
+    return _(
+        "Every network learned from only {units}, drawn by lot: with more to learn from, the change may be another."
+    ).format(units=units(round(few), known=summary.data.subjects_known))
 
 
 def _advice_gain(summary: RunSummary) -> str:
