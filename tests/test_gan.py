@@ -354,10 +354,17 @@ def test_a_tick_may_put_an_earlier_state_back_or_end_the_training() -> None:
     assert ticks == [32, 64, 64]
 
 
-def test_blur_fades_to_none_at_its_share_of_the_budget() -> None:
-    config = CONFIG.model_copy(update={"blur": 0.1, "blur_until": 0.5})
-    sigmas = [gan.blur_sigma(spent, size=64, config=config) for spent in (0, 0.25, 0.5, 0.9)]
-    assert sigmas == pytest.approx([6.4, 3.2, 0.0, 0.0])
+@pytest.mark.parametrize(
+    ("images", "sigmas"),
+    [(1000, [6.4, 3.2, 0.0, 0.0]), (100_000, [6.4, 4.8, 3.2, 0.64])],
+    ids=["a share of the budget", "so many images"],
+)
+def test_blur_fades_to_none_at_its_share_of_the_budget_or_so_many_images(images: int, sigmas: list[float]) -> None:
+    changed = {"images": images, "blur": 0.1, "blur_until": 0.5, "blur_images": 1000}
+    config, state, found = CONFIG.model_copy(update=changed), _state(), []
+    for state.images_seen in (0, 250, 500, 900):
+        found.append(gan.blur_sigma(state, config, size=64))
+    assert found == pytest.approx(sigmas, abs=0.02)
 
 
 def test_ema_follows_the_generator_with_its_half_life() -> None:

@@ -42,10 +42,12 @@ class GanConfig(BaseModel):
     tick: int = Field(4_096, ge=1)  # images between two points of the curve, snapshots and checkpoints
     snapshot_images: int = Field(8, ge=1)  # of the same latents at every tick
     # At first the discriminator sees images blurred by this much of their side, fading to none at this share of the
-    # budget: else it wins on noise and grain, which the generator cannot make yet, and never teaches it anatomy
-    # (Karras et al. 2021, "Alias-free generative adversarial networks", blur the early images of one configuration).
+    # budget, or after so many images where that is sooner: else it wins on noise and grain, which the generator cannot
+    # make yet, and never teaches it anatomy. (Karras et al. 2021, "Alias-free generative adversarial networks", blur
+    # the early images of one configuration, their number fixed.)
     blur: float = Field(0.03, ge=0)
     blur_until: float = Field(0.5, gt=0, le=1)
+    blur_images: int = Field(40_000, ge=1)
     position_bins: int = Field(3, ge=1)  # conditions by height in the head, where heights are known
     # Follows overfitting (ADA): a strength of 1 throughout cost a third of recall in five minutes (docs/gan.md). A
     # table of the user's own has no target unless it names one

@@ -68,6 +68,8 @@ class Paced(Protocol):
     def blur(self) -> float: ...
     @property
     def blur_until(self) -> float: ...
+    @property
+    def blur_images(self) -> int: ...
 
 
 class Learning(Protocol):
@@ -255,7 +257,7 @@ def _seen(state: State, images: torch.Tensor, config: GanConfig, compute: Comput
 
 
 def _blurred(state: State, images: torch.Tensor, config: GanConfig, compute: Compute) -> torch.Tensor:
-    sigma = blur_sigma(progress(state, config), size=images.shape[-1], config=config)
+    sigma = blur_sigma(state, config, size=images.shape[-1])
     return compute.put(augment.blur(images, sigma))
 
 
@@ -292,12 +294,12 @@ def progress(state: State, config: Paced) -> float:
     return max(shown, (state.seconds - state.since) / left) if left > 0 else 1.0
 
 
-def blur_sigma(spent: float, *, size: int, config: Paced) -> float:
-    """Pixels of blur before the discriminator: from `config.blur` of the side down to none at `config.blur_until`.
-
-    spent: share of the budget.
+def blur_sigma(state: State, config: Paced, *, size: int) -> float:
+    """Pixels of blur before the discriminator: from `config.blur` of the side down to none at `config.blur_until` of
+    the budget, or at `config.blur_images` where that is sooner.
     """
-    return config.blur * size * max(0.0, 1 - spent / config.blur_until)
+    faded = max(progress(state, config) / config.blur_until, state.images_seen / config.blur_images)
+    return config.blur * size * max(0.0, 1 - faded)
 
 
 def _adapt(state: State, real_logits: torch.Tensor, fake_logits: torch.Tensor, config: GanConfig) -> None:

@@ -85,9 +85,11 @@ class PainterConfig(BaseModel):
     mirror: bool = True  # show half of all pairs and canvases mirrored
     tick: int = Field(4_096, ge=1)  # images between two points of the curve, snapshots and checkpoints
     # As in GanConfig the discriminator first sees images blurred by this much of their side, fading to none at this
-    # share of the budget, lest it win on grain before a painter makes any. On phantom heads it changed nothing.
+    # share of the budget or after so many, lest it win on grain before a painter makes any. On phantom heads it changed
+    # nothing.
     blur: float = Field(0.03, ge=0)
     blur_until: float = Field(0.5, gt=0, le=1)
+    blur_images: int = Field(40_000, ge=1)
     augmentation: augment.AugmentConfig = augment.AugmentConfig()
 
     def for_images(self, image_size: int, *, guided: bool = False) -> "PainterConfig":
@@ -318,7 +320,7 @@ def train_step(state: gan.State, *, real: Holes, canvas: Holes, config: PainterC
     fakes = blend(onto, painted, holes)
     drawn = augment.draw(n, config.augmentation, state.rng, strength=state.strength)
     # one draw for both of a pair, so that no augmentation stands between a slice and its restoration
-    sigma = gan.blur_sigma(gan.progress(state, config), size=images.shape[-1], config=config)
+    sigma = gan.blur_sigma(state, config, size=images.shape[-1])
     shown_real = _shown(images, masks, drawn, sigma=sigma, compute=compute)
     shown_fake = _shown(fakes, holes, drawn, sigma=sigma, compute=compute)
     d_loss, penalty, accuracy = _discriminator_step(

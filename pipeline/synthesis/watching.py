@@ -94,7 +94,7 @@ class Watching:
         measured = self.measure(state, accuracy=accuracy)
         answered = self.config.augmentation.target is not None and state.strength < STRONGEST
         progress = min(1.0, gan.progress(state, self.config))
-        sharp = gan.blur_sigma(progress, size=1, config=self.config) == 0
+        sharp = gan.blur_sigma(state, self.config, size=1) == 0
         decision = self.watch.look(measured, progress=progress, overfitting_answered=answered, sharp=sharp)
         if decision.best:
             model_dir.write_generator(model_dir.best_path(self.folder), state.generator_ema)
