@@ -732,6 +732,11 @@ def dreamt_copies(diagnosis: str = "tumour", fold: int = 0, *, near: int = 0, in
     return memorisation(0, n_kept=399 - inside, parts=(canvases, regions), **of)
 
 
+def recorded(summary: RunSummary, **changes: object) -> RunSummary:
+    """With another provenance."""
+    return summary.model_copy(update={"provenance": summary.provenance.model_copy(update=changes)})
+
+
 def painted_summary(*, folds: int = 5, **changes: object) -> RunSummary:
     """A study of painted slices that gained 4.2 points, 3.1 more than copy and paste did."""
     plain = full_summary()

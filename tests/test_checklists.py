@@ -20,6 +20,7 @@ from report_records import (
     painted_copies,
     painted_summary,
     permuted,
+    recorded,
     set_scores,
     statistics,
     traced,
@@ -92,12 +93,7 @@ def said(answer: Answer) -> tuple[str, str]:
 
 def configured(summary: RunSummary, **changes: object) -> RunSummary:
     """With a configuration, whose tables the changes go into."""
-    config = {**CONFIG, **changes}
-    return summary.model_copy(update={"provenance": summary.provenance.model_copy(update={"config": config})})
-
-
-def recorded(summary: RunSummary, **changes: object) -> RunSummary:
-    return summary.model_copy(update={"provenance": summary.provenance.model_copy(update=changes)})
+    return recorded(summary, config={**CONFIG, **changes})
 
 
 EMPTY = build_summary(
@@ -1024,6 +1020,11 @@ def test_what_it_learned_from() -> None:
     assert plain(sets.learned_from(build_summary(training=two)).text) == (
         "Networks that make tumour slices learned from 400 to 440 slices of up to 33 subjects. "
         "All of these are real slices of the training part of their fold."
+    )
+    beside = tuple(record.model_copy(update={"fold": 0}) for record in two)  # a generator and a painter of one fold
+    assert plain(sets.learned_from(build_summary(training=beside)).text) == (
+        "Networks that make tumour slices learned from 400 to 440 slices of up to 33 subjects. "
+        "All of these are real slices of the training part."
     )
     assert sets.learned_from(EMPTY).level == "unknown"
 

@@ -364,7 +364,7 @@ def test_blur_fades_to_none_at_its_share_of_the_budget_or_so_many_images(images:
     config, state, found = CONFIG.model_copy(update=changed), _state(), []
     for state.images_seen in (0, 250, 500, 900):
         found.append(gan.blur_sigma(state, config, size=64))
-    assert found == pytest.approx(sigmas, abs=0.02)
+    assert found == pytest.approx(sigmas)
 
 
 def test_ema_follows_the_generator_with_its_half_life() -> None:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
-from report_records import build_summary, difference, fidelity, painted_summary, run_data
+from report_records import build_summary, difference, fidelity, painted_summary, recorded, run_data
 
 from data_contracts.machine import Attempt, Machine, MachineRecord
 from data_contracts.results import RunSummary
@@ -49,8 +49,7 @@ def seen(page: Path | str) -> str:
 def summary(gain: float = 0.021, *, source: str = "d" * 64, seed: int = 20, **told: object) -> RunSummary:
     """told: other fields of its provenance."""
     built = build_summary(difference=difference(gain, gain - 0.017, gain + 0.017))
-    changed = {"source_digest": source, "seed": seed, **told}
-    return built.model_copy(update={"provenance": built.provenance.model_copy(update=changed)})
+    return recorded(built, source_digest=source, seed=seed, **told)
 
 
 def account(began: datetime, **changed: object) -> MachineRecord:

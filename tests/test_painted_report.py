@@ -21,6 +21,7 @@ from report_records import (
     painted_copies,
     painted_summary,
     permuted,
+    recorded,
     to_copy_paste,
     traced,
     transfer,
@@ -646,7 +647,7 @@ def test_the_page_never_calls_repeated_sources_a_mode_collapse(tmp_path: Path) -
 def test_the_page_tells_a_way_that_was_fixed_beforehand(tmp_path: Path) -> None:
     summary = painted_summary(folds=1, ways=(), **NO_FIGURES)
     config = {**summary.provenance.config, "utility": {"way": "pretrain"}}
-    fixed = summary.model_copy(update={"provenance": summary.provenance.model_copy(update={"config": config})})
+    fixed = recorded(summary, config=config)
     told = "they were used in one way, fixed beforehand: synthetic ones first"
     assert told in text_of(page_of(fixed, tmp_path))
     assert told not in text_of(page_of(summary, tmp_path))

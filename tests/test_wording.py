@@ -23,6 +23,7 @@ from report_records import (
     learning,
     memorisation,
     permuted,
+    recorded,
     set_scores,
     shortcut,
     statistics,
@@ -188,10 +189,7 @@ def test_advice_follows_the_verdict_and_the_duplicates() -> None:
 
 def test_a_study_of_few_subjects_says_of_how_few_beside_its_difference() -> None:
     def learning_from(subjects: object) -> str:
-        told = build_summary()
-        config = {"split": {"subjects": subjects}}
-        told = told.model_copy(update={"provenance": told.provenance.model_copy(update={"config": config})})
-        return plain(wording.verdict.few_reading(told))
+        return plain(wording.verdict.few_reading(recorded(build_summary(), config={"split": {"subjects": subjects}})))
 
     assert learning_from(12) == (
         "Every network learned from only 12 subjects, drawn by lot: with more to learn from, the change may be another."
@@ -533,6 +531,18 @@ def test_the_table_of_traces_is_there_only_where_something_was_measured() -> Non
     assert [plain(cell) for cell in table.rows[1][3:]] == [
         "400 and 250", "1 of 4", "1.3 %", "0.9 %", "91 %", "94 %", "0.520 (0.470 to 0.570)",
     ]  # fmt: skip
+
+
+def test_the_discriminator_is_told_of_as_many_slices_as_it_judged() -> None:
+    def told(**changes: object) -> tuple[str, int, int] | None:
+        tick = look(1000, accuracy_training=0.7, accuracy_synthetic=0.8, n_judged_training=192, n_judged_synthetic=256)
+        kept = training([], images_seen=1000, n_held_out=31, curve=(tick.model_copy(update=changes),))
+        scores = summaries._discriminator(kept)
+        return None if scores is None else (scores.on, scores.n_real, scores.n_synthetic)
+
+    assert told() == ("training", 192, 256)
+    assert told(accuracy_held_out=0.6) == ("held_out_real", 31, 256)
+    assert told(n_judged_synthetic=None) is None  # a run that did not note it
 
 
 def test_the_discriminator_is_told_with_both_its_sides() -> None:
