@@ -197,7 +197,7 @@ class TransferScores(Record):
 
 
 class LesionSource(Record):
-    """Where the lesion masks of a fold's training slices came from, and how many of them are used for what.
+    """Where the lesion masks of a fold's training slices came from, and how many of them are used.
 
     Lesions are looked for only where masks are missing, so of found ones no study knows how good they are.
     """
@@ -206,9 +206,6 @@ class LesionSource(Record):
     source: Literal["given", "drawn", "found"]
     n_tumour: int  # training slices with a tumour
     n_usable: int  # of them, those whose mask is used
-    # of the usable found ones, those after whose repair the classifier sees no tumour: canvases of slices without a
-    # tumour; None where it was not noted, or none was found
-    n_clean: int | None = None
 
 
 class ExternalTest(Record):

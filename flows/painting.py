@@ -37,7 +37,6 @@ from pipeline.synthesis.lesions import LesionBank, PastedSet, lesion_bank, paste
 from pipeline.synthesis.painter import TrainedPainter, load_painter, train_painter
 from pipeline.synthesis.painting import lesson, paint_set, painted_region
 
-CLEAN = 2  # in found masks, of slices that show no tumour once it is covered; 1 of the others that are used
 MOST_PAINTED = 4  # times the slices wanted: where so many were refused, a shortfall is accepted
 FEWEST_LESIONS = 8  # as of images that a GAN may learn from: below, a painter knows each before it can paint one
 Masks = NDArray[np.uint8]
@@ -72,8 +71,7 @@ def lesions_task(root: Path, fold: int) -> None:
         found = _find(run, manifest, parts)
         has_mask = np.load(run.found_masks(fold), mmap_mode="r").any(axis=(1, 2))
     groups = manifest.loc[has_mask, "group"].nunique()
-    none_clean = found.source == "found" and not found.n_clean
-    if found.n_usable < FEWEST_LESIONS or groups < MIN_TRAIN_GROUPS or none_clean:
+    if found.n_usable < FEWEST_LESIONS or groups < MIN_TRAIN_GROUPS:
         raise ContractError([_too_few(parts, found, groups=groups, n_given=n_given)])
     write_record(path, found)
 
@@ -103,15 +101,13 @@ def _find(run: RunDir, manifest: pd.DataFrame, parts: Fold) -> LesionSource:
             compute=best_compute(),
         )
     masks = np.zeros((len(manifest), *found.masks.shape[1:]), np.uint8)
-    worth = np.where(found.clean, CLEAN, found.usable).astype(np.uint8)
-    masks[of_tumour] = found.masks * worth[:, None, None]
+    masks[of_tumour] = found.masks & found.usable[:, None, None]
     write_array(run.found_masks(parts.fold), masks)
     return LesionSource(
         fold=parts.fold,
         source="found",
         n_tumour=int(of_tumour.sum()),
         n_usable=int(found.usable.sum()),
-        n_clean=int(found.clean.sum()),
     )
 
 
@@ -125,10 +121,10 @@ def read_bank(run: RunDir, fold: int) -> tuple[LesionBank, pd.DataFrame]:
     bank = lesion_bank(
         real=np.load(run.normalised(fold), mmap_mode="r")[train],
         masks=masks,
-        clean=(masks == CLEAN).any(axis=(1, 2)) if found.exists() else None,
         diagnoses=rows["diagnosis"].tolist(),
         groups=rows["group"].tolist(),
         positions=rows["position"].to_numpy(float).tolist(),
+        whole=not found.exists(),
     )
     return bank, rows
 

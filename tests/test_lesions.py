@@ -46,13 +46,6 @@ def test_a_bank_sorts_the_training_part_and_leaves_out_what_has_no_mask() -> Non
         lesion_bank(real=real, masks=masks * 0, diagnoses=diagnoses, groups=list("abcde"))
     with pytest.raises(ValueError, match="3 slices with a lesion and its mask, 0 without a tumour"):
         lesion_bank(real=real, masks=masks, diagnoses=[TUMOUR] * 5, groups=list("abcde"))
-    assert made.clean.tolist() == [True, True]
-    some = lesion_bank(real=real, masks=masks, diagnoses=diagnoses, groups=list("abcde"), clean=np.arange(5) > 1)
-    assert some.clean.tolist() == [False, True]
-    with pytest.raises(ValueError, match="of 2 slices with a lesion none is clean"):
-        lesion_bank(real=real, masks=masks, diagnoses=diagnoses, groups=list("abcde"), clean=np.arange(5) == 2)
-    with pytest.raises(ValueError, match="4 clean or not"):
-        lesion_bank(real=real, masks=masks, diagnoses=diagnoses, groups=list("abcde"), clean=np.ones(4))
     with pytest.raises(ValueError, match="4 diagnoses"):
         lesion_bank(real=real, masks=masks, diagnoses=diagnoses[:4], groups=list("abcde"))
 
@@ -309,12 +302,19 @@ def test_a_slice_that_is_used_again_is_changed_another_way(side: int) -> None:
             assert abs(describe(one.image, mask).grey - 1) < 0.5 * abs(was - 1)
 
 
-def test_only_slices_that_show_no_tumour_once_covered_become_slices_without_one() -> None:
-    made = bank(32)
-    some = replace(made, clean=np.arange(len(made.tumour)) % 3 == 0)
-    found = paste_set(some, 20, 20, np.random.default_rng(0))
-    assert set(found[NO_TUMOUR].source_rows) == set(made.tumour_rows[::3])
-    assert not set(found[TUMOUR].lesion_rows) <= set(made.tumour_rows[::3])  # any shape serves
+def test_a_slice_in_which_a_part_of_a_lesion_may_stay_never_becomes_one_without() -> None:
+    made = replace(bank(32), whole=False)
+    n = len(made.no_tumour) + 2
+    found = paste_set(made, 4, n, np.random.default_rng(0))
+    assert set(found[TUMOUR].source_rows) <= set(made.no_tumour_rows)  # as ever
+    healed = found[NO_TUMOUR]
+    assert set(healed.source_rows) == set(made.no_tumour_rows)
+    assert set(healed.lesion_rows) <= set(made.tumour_rows)  # whose place it is
+    source = {int(row): image for row, image in zip(made.no_tumour_rows, made.no_tumour, strict=True)}
+    for image, mask, row in zip(healed.images, healed.masks, healed.source_rows, strict=True):
+        soft = soften(mask, edge_width(32)) > 0
+        assert np.array_equal(image[0][~soft], source[int(row)][0][~soft])
+        assert not np.array_equal(image[0][mask], source[int(row)][0][mask])
 
 
 def test_lesions_that_do_not_cross_the_midline_are_painted_out_first() -> None:

@@ -21,6 +21,7 @@ from pipeline.evidence.localisation import (
     occlusion,
     score_found,
     searched,
+    strangeness,
     unlikeness,
 )
 
@@ -76,11 +77,8 @@ def test_finds_the_lesions_and_knows_which_finds_are_good_enough():
     assert found.masks.shape == masks.shape
     assert hits > 0.9
     assert dice > 0.6
-    assert found.usable.mean() > 0.5
-    assert (found.usable >= (found.confidence > found.limit)).all()
-    assert (found.clean <= found.usable).all()
-    assert found.clean.any()
-    assert (found.confidence[found.usable] > min(found.limit, TINY.clear_fall)).all()
+    assert found.usable.mean() > 0.9
+    assert np.array_equal(found.usable, found.confidence > found.limit)
 
 
 def test_equal_seeds_find_equal_lesions():
@@ -202,36 +200,35 @@ def test_a_product_needs_all_maps():
     assert found[0, 1, 1] == pytest.approx(1)
 
 
-def test_a_find_that_leaves_a_tumour_behind_is_usable_and_not_clean():
-    class Sure(Brightness):
-        def forward(self, images):
-            return super().forward(images) - 2
-
-    images = np.full((4, 1, SIDE, SIDE), -0.5, np.float32)
-    images[:2, 0, 4:8, 4:8], images[1, 0, 20:22, 4:8] = 0.5, 0.5  # one spot, and two; the others have none
-    masks = np.zeros((4, SIDE, SIDE), bool)
-    masks[:, 4:8, 4:8] = True  # the second lesion is found in part
+def test_a_find_is_used_where_it_is_stranger_than_what_slices_without_a_tumour_hold():
+    masks = np.zeros((7, 4, 4), bool)
+    masks[:6, 1, 1:3] = True  # in the last slice nothing was found
+    asymmetry, unlikeness = np.zeros((2, 7, 4, 4), np.float32)
+    asymmetry[:, 1, 1], unlikeness[:, 1, 1:3] = [0.2, 2, 4, 0.8, 0.8, 0.8, 9], [[5], [5], [0], [0.9], [1], [1], [9]]
     seen = Suspicion(
-        rows=np.arange(4),
-        n_tumour=2,
+        rows=np.arange(7),
+        n_tumour=3,
         maps={},
         heads=np.ones_like(masks),
-        likeness=np.full_like(images, -0.5),
-        models=(Sure(),),
-        fold=np.zeros(4, np.int64),
+        asymmetry=asymmetry,
+        unlikeness=unlikeness,
+        fold=np.zeros(7, np.int64),
     )
-    found = judged(images, masks, np.zeros((4, 2), np.int64), seen, LocalisationConfig())
-    assert found.usable.tolist() == [True, True]
-    assert found.clean.tolist() == [True, False]
+    # of the mean asymmetry, half of what one of two pixels has, and the mean unlikeness
+    by_hand = np.sqrt([0.1 * 5, 1 * 5, 2 * 0, 0.4 * 0.9, 0.4, 0.4, 0])
+    assert strangeness(masks, seen) == pytest.approx(by_hand)
+    found = judged(masks, np.zeros((7, 2), np.int64), seen, LocalisationConfig(healthy_quantile=0.5))
+    assert found.limit == pytest.approx(np.median(by_hand[3:]))
+    assert found.usable.tolist() == [True, True, False]  # the third is as lopsided as can be, and like any head
+    stricter = judged(masks, np.zeros((7, 2), np.int64), seen, LocalisationConfig(healthy_quantile=0.9))
+    assert stricter.limit > found.limit
 
 
 def test_scores_by_hand():
     masks, true = np.zeros((2, 4, 4), bool), np.zeros((2, 4, 4), bool)
     masks[0, 0, :2], true[0, 0, 1:3] = True, True  # 1 shared of 2 and 2
     true[1, 3, 3] = True
-    found = Found(
-        masks, np.array([[0, 1], [0, 0]]), np.zeros(2), np.array([True, False]), np.array([True, False]), 0.0, ""
-    )
+    found = Found(masks, np.array([[0, 1], [0, 0]]), np.zeros(2), np.array([True, False]), 0.0, "")
     assert score_found(found, true) == (0.25, 0.5)
     assert score_found(found, true, chosen=found.usable) == (0.5, 1.0)
     assert np.isnan(score_found(found, true, chosen=np.zeros(2, bool))).all()

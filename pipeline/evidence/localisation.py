@@ -6,8 +6,9 @@ understanding convolutional networks", section 4.2), and how much of the logit e
 healthy likeness to the slice (integrated gradients, Sundararajan et al. 2017, equation 1). Two need no network: how
 unlike the other hemisphere a place is, and how unlike the same place of the most alike heads without a tumour. Their
 product says where the lesion is; the last of them, which alone follows edges, how far it reaches. Whether the region
-found is the lesion cannot be seen without a mask, so each is judged by what its repair does to the classifier, against
-the same search in slices that have no tumour.
+found is the lesion cannot be seen without a mask, so each is judged by how strange it is by the two maps that need no
+network, against what the same search finds in slices that have no tumour. What its repair does to a classifier judges
+worse: where the pictures' sources tell the diagnosis the verdict stays, however well the lesion was found.
 """
 
 import math
@@ -27,7 +28,7 @@ from torch.nn import functional as F
 
 from data_contracts.manifest import DIAGNOSES, TUMOUR
 from pipeline.compute import Compute
-from pipeline.evidence.classifier import ClassifierConfig, predict, predict_logits, train_classifier
+from pipeline.evidence.classifier import ClassifierConfig, predict_logits, train_classifier
 from pipeline.evidence.classifier_networks import Classifier
 from pipeline.evidence.occlusion import fall_where_covered
 
@@ -43,7 +44,6 @@ ALIKE_AT: Final = 16  # pixels a side at which heads are compared to find the mo
 NOISE: Final = 0.1  # grey: spread below which healthy heads are not told apart
 STEPS: Final = 12  # of the integral along the path
 BATCH: Final = 256
-EVEN: Final = 0.5  # probability at which the classifier's verdict turns
 
 
 class LocalisationConfig(BaseModel):
@@ -65,25 +65,21 @@ class LocalisationConfig(BaseModel):
     largest: float = Field(0.25, gt=0, le=1)
     healthy_tried: int = Field(100, ge=1)  # slices without a tumour that are searched too
     healthy_quantile: float = Field(0.9, gt=0, lt=1)  # of the confidence in those; more than it is good enough
-    clear_fall: float = Field(0.2, ge=0, le=1)  # good enough too where the classifier then says no tumour
 
 
 @dataclass(frozen=True)
 class Found:
     """Lesions found in the M tumour slices, in their order.
 
-    masks: bool (M, S, S). peaks: row and column of the most suspicious pixel, int (M, 2). confidence: fall of the
-    tumour's probability where healthy heads fill the region, float64 (M,) in [-1, 1]. usable: bool (M,),
-    those of a confidence above `limit`, and of a clear one where the classifier told tumour and then no longer does.
-    clean: bool (M,), usable ones that the classifier takes for no tumour once the region is filled: of the others some
-    of the lesion may lie outside, so that their shapes serve but no slice without a tumour can be made of them.
+    masks: bool (M, S, S). peaks: row and column of the most suspicious pixel, int (M, 2). confidence: how strange the
+    region is (`strangeness`), float64 (M,), 0 or more. usable: bool (M,), those of a confidence above `limit`. Even of
+    these a part of the lesion may lie outside: their shapes serve, but no slice without a tumour can be made of them.
     """
 
     masks: Masks
     peaks: NDArray[np.int64]
     confidence: NDArray[np.float64]
     usable: NDArray[np.bool_]
-    clean: NDArray[np.bool_]
     limit: float
     method: str
 
@@ -92,17 +88,17 @@ class Found:
 class Suspicion:
     """What each map says of n slices: float32 (n, S, S), 0 or more, about 1 where a head is most suspicious.
 
-    rows: int (n,), which of the slices given, the n_tumour with a tumour first. heads: bool (n, S, S). likeness:
-    float32 (n, 1, S, S), the mean of the healthy heads most alike. models: the classifier of each inner fold; fold:
-    int (n,), the one that holds a slice out.
+    rows: int (n,), which of the slices given, the n_tumour with a tumour first. heads: bool (n, S, S). asymmetry and
+    unlikeness: float32 (n, S, S), these two before they are brought to 1, so that slices can be compared: in grey, and
+    in spreads of healthy heads. fold: int (n,), the inner one whose classifier looked at a slice and never learned it.
     """
 
     rows: NDArray[np.int64]
     n_tumour: int
     maps: dict[Map, Images]
     heads: Masks
-    likeness: Images
-    models: tuple[Classifier, ...]
+    asymmetry: Images
+    unlikeness: Images
     fold: NDArray[np.int64]
 
 
@@ -123,7 +119,7 @@ def find_lesions(
     """
     seen = searched(images=images, diagnoses=diagnoses, groups=groups, config=config, seed=seed, compute=compute)
     masks, peaks = delineate(combined(seen.maps, config), seen.maps["unlikeness"], seen.heads, config)
-    return judged(images, masks, peaks, seen, config)
+    return judged(masks, peaks, seen, config)
 
 
 def searched(
@@ -150,22 +146,26 @@ def searched(
     )
 
 
-def judged(
-    images: Images, masks: Masks, peaks: NDArray[np.int64], seen: Suspicion, config: LocalisationConfig
-) -> Found:
+def judged(masks: Masks, peaks: NDArray[np.int64], seen: Suspicion, config: LocalisationConfig) -> Found:
     """The tumour slices' regions with their confidence, and which exceed what no-tumour slices reach by chance.
 
-    images: all slices; masks and peaks: of the rows of `seen`.
+    masks and peaks: of the rows of `seen`.
     """
-    before, after = before_and_after(images[seen.rows], masks, seen)
-    confidence = before - after
-    n = seen.n_tumour
+    confidence, n = strangeness(masks, seen), seen.n_tumour
     limit = float(np.quantile(confidence[n:], config.healthy_quantile))
-    # what explains a false alarm in a healthy slice may fall far too; that a true verdict rests on it says more
-    turned = (before >= EVEN) & (after < EVEN) & (confidence > config.clear_fall)
-    usable = ((confidence > limit) | turned)[:n] & masks[:n].any((1, 2))
     method = f"{' x '.join(config.maps)}, cut by unlikeness; {config.folds} inner folds"
-    return Found(masks[:n], peaks[:n], confidence[:n], usable, usable & (after[:n] < EVEN), limit, method)
+    return Found(masks[:n], peaks[:n], confidence[:n], confidence[:n] > limit, limit, method)
+
+
+def strangeness(masks: Masks, seen: Suspicion) -> NDArray[np.float64]:
+    """How strange regions, bool (n, S, S) of the rows of `seen`, are: float64 (n,), 0 of an empty one.
+
+    The geometric mean of a region's mean asymmetry and mean unlikeness: a ventricle may be unlike other heads' and a
+    skull unlike its other side, a lesion is both.
+    """
+    size = np.maximum(masks.sum((1, 2)), 1)
+    lopsided, unlike = ((of * masks).sum((1, 2)) / size for of in (seen.asymmetry, seen.unlikeness))
+    return np.asarray(np.sqrt(lopsided * unlike), np.float64)
 
 
 def score_found(found: Found, true_masks: Masks, *, chosen: Masks | None = None) -> tuple[float, float]:
@@ -204,8 +204,8 @@ def suspicion(
     z, likeness = unlikeness(images, diagnoses, groups, alike=config.alike, sigma=sigma / 2)
     bright, dark = np.array(brightness_tells(z, heads, diagnoses), np.float32)
     likeness = np.where(heads, likeness, np.float32(-1))[:, None]
-    found: dict[Map, Images] = {"unlikeness": z[rows], "asymmetry": (images - mirror)[rows, 0]}
-    found = {name: bright * np.maximum(of, 0) - dark * np.minimum(of, 0) for name, of in found.items()}
+    unlike, lopsided = (bright * np.maximum(of, 0) - dark * np.minimum(of, 0) for of in (z, (images - mirror)[:, 0]))
+    found: dict[Map, Images] = {"unlikeness": unlike[rows], "asymmetry": lopsided[rows]}
     found |= {"occlusion": np.zeros_like(z[rows]), "gradient": np.zeros_like(z[rows])}
     for i, model in enumerate(models):
         here = fold[rows] == i
@@ -221,7 +221,7 @@ def suspicion(
         if name in config.maps or name == "unlikeness"
     }
     n_tumour = int((diagnoses[rows] == IS_TUMOUR).sum())
-    return Suspicion(rows, n_tumour, maps, heads[rows], likeness[rows], models, fold[rows])
+    return Suspicion(rows, n_tumour, maps, heads[rows], found["asymmetry"], found["unlikeness"], fold[rows])
 
 
 def _cross_fitted(
@@ -290,22 +290,6 @@ def delineate(
         if config.smallest * head.sum() <= region.sum() <= config.largest * head.sum():
             masks[i] = region
     return masks, peaks
-
-
-def before_and_after(images: Images, masks: Masks, seen: Suspicion) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Probability of tumour, by the classifier that held a slice out, before and after its region is repaired.
-
-    images float32 (n, 1, S, S) and masks bool (n, S, S) of the rows of `seen`. What the most alike healthy heads
-    show fills the region and, fading, two pixels about it, so that no edge speaks for either diagnosis. Both (n,).
-    """
-    wide = ndimage.binary_dilation(masks, np.ones((1, 3, 3), bool))
-    soft = np.maximum(masks, ndimage.uniform_filter(wide.astype(np.float32), (0, 3, 3)))[:, None]
-    repaired = ((1 - soft) * images + soft * seen.likeness).astype(np.float32)
-    before, after = np.zeros(len(images)), np.zeros(len(images))
-    for i, model in enumerate(seen.models):
-        here = seen.fold == i
-        before[here], after[here] = predict(model, images[here]), predict(model, repaired[here])
-    return before, after
 
 
 def _in_units(values: Images, heads: Masks, inside: Masks) -> Images:

@@ -60,15 +60,14 @@ class Lesion:
 class LesionBank:
     """Real slices of one training part, those with a lesion mask and those without a tumour. Made by `lesion_bank`.
 
-    tumour float32 (N, 1, S, S) and no_tumour (M, 1, S, S) in [-1, 1], air -1; masks bool (N, S, S), none empty; clean
-    bool (N,), never all False: slices that show no tumour once the mask is covered, for slices without one are made of
-    these alone; groups by slice; positions: relative height in the scan, NaN where unknown; rows: where each slice
-    stood in what the bank was made of.
+    tumour float32 (N, 1, S, S) and no_tumour (M, 1, S, S) in [-1, 1], air -1; masks bool (N, S, S), none empty; groups
+    by slice; positions: relative height in the scan, NaN where unknown; rows: where each slice stood in what the bank
+    was made of. whole: masks hold all of each lesion, as given ones do. Of a lesion that was only found a part may lie
+    outside: such slices never become slices without a tumour, which are made of slices without one then.
     """
 
     tumour: Images
     masks: Mask
-    clean: Mask
     tumour_groups: tuple[str, ...]
     tumour_positions: NDArray[np.float64]
     tumour_rows: NDArray[np.int64]
@@ -76,6 +75,7 @@ class LesionBank:
     no_tumour_groups: tuple[str, ...]
     no_tumour_positions: NDArray[np.float64]
     no_tumour_rows: NDArray[np.int64]
+    whole: bool = True
 
     @cached_property
     def lesions(self) -> tuple[Lesion, ...]:
@@ -146,33 +146,27 @@ def lesion_bank(
     diagnoses: Sequence[str],
     groups: Sequence[str],
     positions: Sequence[float] | None = None,
-    clean: NDArray[np.generic] | None = None,
+    whole: bool = True,
 ) -> LesionBank:
     """Sort the slices of a training part: float32 (N, 1, S, S), masks (N, S, S), 0 where no lesion is.
 
-    clean: (N,), not 0 where a tumour slice shows no tumour once its mask is covered, as far as that was tried; None:
-    all do. Tumour slices without a mask are left out. Raises ValueError where no lesion is left or none of those left
-    is clean, where there is no slice without a tumour, and where shapes differ.
+    whole: as of the bank. Tumour slices without a mask are left out. Raises ValueError where no lesion is left, where
+    there is no slice without a tumour, and where shapes differ.
     """
     lesions = np.asarray(masks).astype(np.bool_)
-    covers = np.ones(len(real), np.bool_) if clean is None else np.asarray(clean).astype(np.bool_)
-    if real.shape != (len(diagnoses), 1, *lesions.shape[1:]) or {len(lesions), len(groups), len(covers)} != {len(real)}:
+    if real.shape != (len(diagnoses), 1, *lesions.shape[1:]) or {len(lesions), len(groups)} != {len(real)}:
         raise ValueError(
-            f"images {real.shape}, masks {lesions.shape}, {len(diagnoses)} diagnoses, {len(groups)} groups, "
-            f"{len(covers)} clean or not"
+            f"images {real.shape}, masks {lesions.shape}, {len(diagnoses)} diagnoses, {len(groups)} groups"
         )
     is_tumour = np.array([diagnosis == TUMOUR for diagnosis in diagnoses], dtype=np.bool_)
     with_lesion = np.flatnonzero(is_tumour & lesions.any(axis=(1, 2)))
     without = np.flatnonzero(~is_tumour)
     if not with_lesion.size or not without.size:
         raise ValueError(f"{with_lesion.size} slices with a lesion and its mask, {without.size} without a tumour")
-    if not covers[with_lesion].any():
-        raise ValueError(f"of {with_lesion.size} slices with a lesion none is clean once its mask is covered")
     heights = np.full(len(real), np.nan) if positions is None else np.asarray(positions, dtype=np.float64)
     return LesionBank(
         tumour=real[with_lesion],
         masks=lesions[with_lesion],
-        clean=covers[with_lesion],
         tumour_groups=tuple(groups[int(row)] for row in with_lesion),
         tumour_positions=heights[with_lesion],
         tumour_rows=with_lesion.astype(np.int64),
@@ -180,6 +174,7 @@ def lesion_bank(
         no_tumour_groups=tuple(groups[int(row)] for row in without),
         no_tumour_positions=heights[without],
         no_tumour_rows=without.astype(np.int64),
+        whole=whole,
     )
 
 
@@ -302,7 +297,8 @@ def paste_lesion(bank: LesionBank, image: Images, rng: np.random.Generator, *, p
 
 
 def paste_healthy(image: Images, mask: Mask, rng: np.random.Generator) -> Pasted:
-    """Lay the other hemisphere, mirrored, over the lesion of a real tumour slice, float32 (1, S, S), bool (S, S).
+    """Lay the other hemisphere, mirrored, over the lesion, bool (S, S), of a real slice, float32 (1, S, S); or over a
+    place without one.
 
     The mask that comes back is a little wider, as a lesion shines beyond its outline. Where the mirror shows the lesion
     itself, or no head, the tissue around the hole is drawn into it. How much wider, where exactly the mirror stands and
@@ -340,11 +336,15 @@ def other_side(brightness: Images, hole: Mask, head: Mask, axis: "Midline", *, a
 def paste_set(bank: LesionBank, n_tumour: int, n_no_tumour: int, rng: np.random.Generator) -> dict[str, PastedSet]:
     """A set of both diagnoses by copy and paste, by diagnosis. No source comes twice before all came once.
 
-    Of tumour slices only clean ones are laid over, those first whose lesion does not cross the midline.
+    Of tumour slices those are laid over first whose lesion does not cross the midline. Where masks may not hold all of
+    a lesion (`LesionBank.whole`) none is: mirrored tissue is laid into slices without a tumour then, where a lesion
+    might be.
     """
+    healthy = [np.arange(len(bank.no_tumour))]
     apart = bank.crossing <= MAX_CROSSING
-    with_lesion = in_turn([np.flatnonzero(bank.clean & apart), np.flatnonzero(bank.clean & ~apart)], n_no_tumour, rng)
-    without = in_turn([np.arange(len(bank.no_tumour))], n_tumour, rng)
+    laid_over_in = [np.flatnonzero(apart), np.flatnonzero(~apart)] if bank.whole else healthy
+    rows = in_turn(laid_over_in, n_no_tumour, rng)
+    without = in_turn(healthy, n_tumour, rng)
     seeds = rng.integers(2**63, size=n_tumour + n_no_tumour)
     laid_in = (
         paste_lesion(
@@ -356,14 +356,23 @@ def paste_set(bank: LesionBank, n_tumour: int, n_no_tumour: int, rng: np.random.
         for row, seed in zip(without, seeds, strict=False)
     )
     laid_over = (
-        paste_healthy(bank.tumour[row], bank.masks[row], np.random.default_rng(seed))
-        for row, seed in zip(with_lesion, seeds[n_tumour:], strict=True)
+        _covered(bank, int(row), np.random.default_rng(seed)) for row, seed in zip(rows, seeds[n_tumour:], strict=True)
     )
     side = bank.tumour.shape[-1]
+    rows_over = (bank.tumour_rows if bank.whole else bank.no_tumour_rows)[rows]
     return {
         TUMOUR: _collect(bank, laid_in, bank.no_tumour_rows[without], seeds[:n_tumour], side),
-        NO_TUMOUR: _collect(bank, laid_over, bank.tumour_rows[with_lesion], seeds[n_tumour:], side),
+        NO_TUMOUR: _collect(bank, laid_over, rows_over, seeds[n_tumour:], side),
     }
+
+
+def _covered(bank: LesionBank, row: int, rng: np.random.Generator) -> Pasted:
+    """Mirrored tissue over the lesion of a tumour slice or, where masks may not hold all of one, in another slice."""
+    if bank.whole:
+        return paste_healthy(bank.tumour[row], bank.masks[row], rng)
+    image = bank.no_tumour[row]
+    place = propose(bank, image, rng, position=float(bank.no_tumour_positions[row]))
+    return paste_healthy(image, place.mask, rng)._replace(lesion=place.lesion)
 
 
 def midline(head: Mask) -> Midline:

@@ -1,11 +1,10 @@
 """From the slices of a training part to what painters learn from, and from painters to painted sets.
 
 The tumour painter restores the lesions of real tumour slices, and paints where a lesion might be in real slices without
-one. The no-tumour painter restores lesion-shaped holes in real slices without a tumour, and paints over real lesions
-of which no part is left then (`LesionBank.clean`); the head's other side guides it.
-Both diagnoses of a painted set are thus real heads with a painted part, so that having been painted tells nothing.
-Or both are heads without a tumour that one generator drew, no head in both: then healthy tissue is painted where a
-lesion might be.
+one. The no-tumour painter restores lesion-shaped holes in real slices without a tumour, and paints over real lesions;
+the head's other side guides it. Where a part of a lesion might stay (`LesionBank.whole`) it paints where a lesion might
+be in slices without one. Both diagnoses of a painted set are thus real heads with a painted part, so that having been
+painted tells nothing. Or both are heads without a tumour that one generator drew, no head in both.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -75,7 +74,7 @@ class Lesson:
 
 
 def lesson(bank: LesionBank, diagnosis: str, *, seed: int) -> Lesson:
-    """What the painter of `diagnosis` learns from: pairs to restore, and canvases of the other diagnosis to paint in.
+    """What the painter of `diagnosis` learns from: pairs to restore, and canvases to paint in, those of `paint_set`.
 
     Places of lesions are proposed once, PLACES a slice, for a proposal takes longer than a step of the training.
     """
@@ -87,7 +86,7 @@ def lesson(bank: LesionBank, diagnosis: str, *, seed: int) -> Lesson:
         # as wide as what will be painted over
         slices = (image for image in bank.no_tumour for _ in range(PLACES))
         pairs = _guessed(_proposed(bank, _with_brims(slices, propose_many(bank, PLACES, rng))))
-        canvases = _guessed(_own(bank, brims(bank), np.flatnonzero(bank.clean)))
+        canvases = _guessed(_own(bank, brims(bank), np.arange(len(bank.masks)))) if bank.whole else pairs
     spread = np.linspace(0, len(canvases.rows) - 1, min(EXAMPLES, len(canvases.rows))).round().astype(np.int64)
     return Lesson(pairs.draw, canvases.draw, canvases.take(torch.from_numpy(np.unique(spread))))
 
@@ -167,25 +166,25 @@ def paint_set(
 ) -> PastedSet:
     """n slices of `diagnosis` by its painter, each on a real slice of the other one; none comes twice before all did.
 
-    Lesions are painted over in clean slices alone (`LesionBank`). Masks are the lesion, or the region painted over.
-    Slice i follows from its source and from seeds[i] alone. progress (done, n). dreamt: in place of real slices;
-    source_rows are then of these, and masks of either diagnosis are places where a lesion might be. Raises ValueError
-    for a diagnosis that is none.
+    Masks are the lesion, or the region painted over. Slice i follows from its source and from seeds[i] alone. progress
+    (done, n). dreamt: in place of real slices; source_rows are then of these. There, and where masks may not hold all
+    of a lesion (`LesionBank.whole`), both diagnoses are painted on slices without a tumour, where a lesion might be.
+    Raises ValueError for a diagnosis that is none.
     """
     if diagnosis not in (TUMOUR, NO_TUMOUR):
         raise ValueError(f"no painter paints {diagnosis!r}")
     rng = np.random.default_rng(seed)
     canvases, rows, positions = bank.no_tumour, bank.no_tumour_rows, bank.no_tumour_positions
+    covered: Mask | None = None
     if dreamt is not None:
         canvases, rows, positions = dreamt.images, np.arange(len(dreamt.images)), dreamt.positions
-    elif diagnosis != TUMOUR:
-        canvases, rows = bank.tumour[bank.clean], bank.tumour_rows[bank.clean]
+    elif diagnosis == NO_TUMOUR and bank.whole:
+        canvases, rows, covered = bank.tumour, bank.tumour_rows, brims(bank)
     chosen = in_turn([np.arange(len(canvases))], n, rng)
     seeds = rng.integers(2**63, size=n)
     side = canvases.shape[-1]
     images, masks = np.empty((n, 1, side, side), np.float32), np.empty((n, side, side), np.bool_)
     lesion_rows = np.full(n, -1, np.int64)
-    covered = None if diagnosis == TUMOUR or dreamt is not None else brims(bank)[bank.clean]
     for start in range(0, n, BATCH):
         part = slice(start, min(n, start + BATCH))
         for i in range(part.start, part.stop):

@@ -24,7 +24,8 @@ PLANES: Final = {  # sequences are written alike in every language
 }
 UNCHECKED: Final = later(
     "Nobody checked these outlines, so some may lie beside the lesion; how well the search did where masks are known "
-    "stands in docs/painting.md."
+    "stands in docs/painting.md. Added slices without a tumour were therefore made of slices without one, changed "
+    "where a lesion might be."
 )
 
 
@@ -168,16 +169,4 @@ def _lesions_of(source: str, of: Sequence[LesionSource]) -> str:
     said = message.format(
         source=_(LESION_SOURCES[source]), usable=whole(usable), tumour=whole(tumour), folds=whole(len(of))
     )
-    return f"{said}{_clean(of)} {_(UNCHECKED)}" if source == "found" else said
-
-
-def _clean(of: Sequence[LesionSource]) -> str:
-    """How many finds can be painted out; begins with a space, or is empty where it was not noted."""
-    noted = [(o.n_clean, o.n_usable) for o in of if o.n_clean is not None]
-    if not noted:
-        return ""
-    clean, usable = (sum(counts) / len(noted) for counts in zip(*noted, strict=True))
-    return " " + _(
-        "In {clean} of these {usable} the classifier sees no tumour any more once the find is painted over: only they "
-        "are made into slices without a tumour."
-    ).format(clean=whole(clean), usable=whole(usable))
+    return f"{said} {_(UNCHECKED)}" if source == "found" else said
