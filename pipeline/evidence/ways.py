@@ -89,11 +89,13 @@ def choose_way(
     as it does for find_temperature: the generators saw all groups, equally for every way, so the figures flatter all
     ways and may favour those that lean on synthetic slices; nothing else reads them. A way is judged by balanced
     accuracy at 0.5 on the real slices kept aside, mean over inner folds. Inner folds that lack a diagnosis on either
-    side, or in the synthetic images left, are passed over, equally for every way; () where none remains. progress()
-    counts trainings, passed over or not.
+    side, or in the synthetic images left, are passed over, equally for every way; () where none remains. `balance` is
+    not tried with painted slices (those with sources): it adds one diagnosis alone, so that having been painted would
+    tell the diagnosis. progress() counts trainings, passed over or not.
     """
+    offered = [way for way in config.tried if way != "balance" or data.sources is None]
     parts = inner_folds(groups=data.real_groups, diagnoses=data.real_diagnoses, count=config.inner_folds, rng=rng)
-    scores: dict[Way, list[float]] = {way: [] for way in config.tried}
+    scores: dict[Way, list[float]] = {way: [] for way in offered}
     judged = 0
     for index, groups in enumerate(parts):
         aside = data.real_groups.isin(groups).to_numpy()
@@ -102,7 +104,7 @@ def choose_way(
         usable = usable and all(len(left.synthetic[name]) for name in DIAGNOSES)
         judged += len(groups) if usable else 0
         for way in config.tried:
-            if usable:
+            if usable and way in scores:
                 logits = predict_logits(learn(left, way, index), data.real[aside])
                 scores[way].append(balanced_accuracy(logits, data.real_diagnoses[aside]))
             if progress:
@@ -110,7 +112,7 @@ def choose_way(
     if not judged:
         return ()
     means = {way: float(np.mean(found)) for way, found in scores.items()}
-    best = max(config.tried, key=lambda way: (means[way], way == "mix"))
+    best = max(offered, key=lambda way: (means[way], way == "mix"))
     return tuple(
         WayTried(fold=data.fold.fold, way=way, balanced_accuracy=mean, n_groups=judged, chosen=way == best)
         for way, mean in means.items()
