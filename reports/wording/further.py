@@ -182,20 +182,25 @@ def learning_reading(learning: Sequence[LearningPoint], *, known: bool) -> str:
 
 def external_reading(external: ExternalTest, verdict: Verdict) -> str:
     """What the locked external test says, with its own n and unit, and whether it bears out the verdict."""
-    d = external.difference
     test = _(
         "A test set that was locked until the end and opened once in this run: {slices} of {units}, none of which any "
         "training met."
     ).format(slices=slices(external.n_slices), units=external_units(external))
-    found = {
+    bears_out = _bears_out(external.difference, verdict)
+    sentences = (test, _left_out(external), external_found(external), bears_out, _independent(external))
+    return " ".join(said for said in sentences if said)
+
+
+def external_found(external: ExternalTest) -> str:
+    """What the locked external test found, in one sentence."""
+    d = external.difference
+    return {
         1: _("Synthetic slices made {difference} of difference in balanced accuracy: a gain is shown."),
         -1: _("Synthetic slices made {difference} of difference in balanced accuracy: a loss is shown."),
         0: _(
             "Synthetic slices made {difference} of difference in balanced accuracy: neither a gain nor a loss is shown."
         ),
     }[_side(d)].format(difference=points_interval(d))
-    sentences = (test, _left_out(external), found, _bears_out(d, verdict), _independent(external))
-    return " ".join(said for said in sentences if said)
 
 
 def _left_out(external: ExternalTest) -> str:
