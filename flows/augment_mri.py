@@ -16,8 +16,9 @@ from flows.devices import devices
 from flows.errors import ConfigError
 from flows.judge import require_extractors
 from flows.report import write_report
+from flows.study import record_of
 from pipeline.compute import best_compute
-from pipeline.run_dir import RunDir, read_record, write_record
+from pipeline.run_dir import RunDir, write_record
 from pipeline.scans.inputs import fingerprint
 from pipeline.scans.remote import is_remote
 
@@ -152,7 +153,7 @@ def open_run(
         except OSError as error:
             raise ConfigError(f"the run folder {root} cannot be written: {os.strerror(error.errno or 0)}") from error
         return record
-    there = read_record(run.run_json, RunRecord)
+    there = record_of(run)
     differing = record.differing(there)
     still_locked = differing == ["external_digest"] and not run.external.manifest.exists()
     if differing and not still_locked:

@@ -25,7 +25,7 @@ from data_contracts.results import Picture, ReaderSlices, ReaderStudy, RunSummar
 from data_contracts.splits import Fold, Splits
 from flows.errors import ConfigError
 from flows.reader_study import key_path, scores_path
-from flows.report import write_report
+from flows.report import summary_of, write_report
 from flows.study import record_of, rows_of, seed_of
 from pipeline.formats.raster import to_uint8, write_png
 from pipeline.formats.synthetic import PAINTED_NAME, read_painted, read_synthetic
@@ -76,11 +76,9 @@ def draw_again(root: Path, *, most: int = ITEMS, again: bool = False) -> RunSumm
     few slices. Answers to slices that were there before are no longer of any use: their scores go.
     """
     run = RunDir(root)
-    if not run.summary.exists():
-        raise ConfigError(f"{root} holds no finished run (no summary.json); finish it with --resume")
+    summary = summary_of(run)
     if key_path(run).exists() and not again:
         raise ConfigError(f"{root} has a reader study; --again draws anew, and answers to the first are then refused")
-    summary = read_record(run.summary, RunSummary)
     if draw(run, summary, most=most) is None:
         raise ConfigError(f"{root} has too few slices: {FEWEST} are needed, of either diagnosis and origin")
     summary = with_reader_study(run, summary)

@@ -15,7 +15,7 @@ from data_contracts.reader import MOST_BYTES, ReaderAnswers, ReaderKey, check_an
 from data_contracts.results import ReaderStudy, RunSummary
 from data_contracts.violations import ContractError, Violation, require
 from flows.errors import ConfigError
-from flows.report import write_report
+from flows.report import summary_of, write_report
 from pipeline.evidence.readers import Reading, score
 from pipeline.run_dir import RunDir, read_record, write_record
 
@@ -78,17 +78,16 @@ def line(study: ReaderStudy) -> str:
 
 def _opened(run: RunDir) -> tuple[RunSummary, ReaderKey]:
     """The summary and the key of a finished run."""
-    if not run.summary.exists():
-        raise ConfigError(f"{run.root} holds no finished run (no summary.json); name it with --run")
+    summary = summary_of(run)
     if not key_path(run).exists():
         raise ConfigError(
             f"{run.root} has no reader study: its first fold was too small for one, or an earlier version made it; try "
             f"`augment-mri reader-study draw {run.root}`"
         )
     try:
-        summary, key = read_record(run.summary, RunSummary), read_record(key_path(run), ReaderKey)
+        key = read_record(key_path(run), ReaderKey)
     except ValidationError as error:
-        detail = "summary.json or reader_key.json is not what this version writes; run the study again"
+        detail = "reader_key.json is not what this version writes; draw both anew with reader-study draw --again"
         raise ContractError([Violation(str(run.root), "broken run", detail)]) from error
     if summary.reader_slices is None or summary.reader_slices.study != key.study:
         raise ConfigError(

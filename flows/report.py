@@ -22,16 +22,7 @@ def report_again(folder: Path, out: Path | None, *, lang: str = "en") -> Path:
     """
     run = RunDir(folder)
     page = out or run.report
-    if not run.summary.is_file():
-        raise ConfigError(f"{folder} holds no finished run (no summary.json); finish it with --resume")
-    try:
-        told = page_of(run, lang=lang)
-    except OSError as error:
-        raise ConfigError(f"{run.summary} cannot be read: {os.strerror(error.errno or 0)}") from error
-    except ValidationError:
-        raise ConfigError(
-            f"{run.summary} is not whole, or of another version of this program; finish the run with --resume"
-        ) from None
+    told = page_of(run, lang=lang)
     with writing(page):
         write_bytes(page, told)
     return page
@@ -54,9 +45,24 @@ def write_report(run: RunDir, path: Path, *, lang: str = "en") -> None:
 
 
 def page_of(run: RunDir, *, lang: str = "en") -> bytes:
-    """The report of a finished run. Raises OSError or pydantic.ValidationError where its summary cannot be read."""
-    summary = read_record(run.summary, RunSummary)
-    return render(summary=summary, run_root=run.root, machine=read_machine(run), spoken=lang).encode()
+    """The report of a finished run; raises ConfigError as `summary_of` does."""
+    return render(summary=summary_of(run), run_root=run.root, machine=read_machine(run), spoken=lang).encode()
+
+
+def summary_of(run: RunDir) -> RunSummary:
+    """The summary of a finished run. Raises ConfigError where there is none, or it cannot be read."""
+    if not run.summary.is_file():
+        raise ConfigError(
+            f"{run.root} holds no finished run (no summary.json); name another, or finish it with --resume"
+        )
+    try:
+        return read_record(run.summary, RunSummary)
+    except OSError as error:
+        raise ConfigError(f"{run.summary} cannot be read: {os.strerror(error.errno or 0)}") from error
+    except ValidationError:
+        raise ConfigError(
+            f"{run.summary} is not whole, or of another version of this program; finish the run with --resume"
+        ) from None
 
 
 def read_machine(run: RunDir) -> MachineRecord | None:

@@ -7,9 +7,11 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from data_contracts.splits import Fold, Splits
 from flows.config import RunRecord
+from flows.errors import ConfigError
 from pipeline.run_dir import RunDir, read_record
 
 CANVAS: Final = "canvas"  # in place of a diagnosis: the GAN of slices without a tumour that are to be painted on
@@ -22,8 +24,16 @@ def seed_of(run_seed: int, *path: int | str) -> int:
 
 
 def record_of(run: RunDir) -> RunRecord:
-    """What this run is."""
-    return read_record(run.run_json, RunRecord)
+    """What this run is. Raises ConfigError where its run.json is not one that this version of the program wrote."""
+    try:
+        return read_record(run.run_json, RunRecord)
+    except ValidationError as error:
+        wrong = error.errors(include_input=False)[0]
+        where = ".".join(str(part) for part in wrong["loc"])
+        raise ConfigError(
+            f"{run.run_json} is not whole, or of another version of this program "
+            f"({where}{where and ': '}{wrong['msg']}); go on with the version that began it, or begin anew elsewhere"
+        ) from error
 
 
 def fold_of(run: RunDir, number: int) -> Fold:

@@ -36,7 +36,7 @@ from data_contracts.results import (
 from data_contracts.splits import Fold, Splits
 from flows.config import RunRecord
 from flows.painting import lesions_path, read_bank
-from flows.study import CANVAS, score_path
+from flows.study import CANVAS, record_of, score_path
 from pipeline.evidence.locked import locked_tests
 from pipeline.evidence.ways import Choice
 from pipeline.run_dir import RunDir, read_record
@@ -61,7 +61,7 @@ def summarise(
     wrong: WrongCases | None = None,
 ) -> RunSummary:
     """Gather what the stages measured."""
-    record = read_record(run.run_json, RunRecord)
+    record = record_of(run)
     comparison = read_record(run.metric("utility.json"), UtilityComparison)
     # folds of a learning curve are told of by the curve alone
     splits = read_record(run.splits, Splits)

@@ -455,6 +455,10 @@ def test_a_page_of_other_slices_than_the_key_is_not_scored(tmp_path: Path) -> No
     key_path(run).write_text("{}")
     with pytest.raises(ContractError, match="broken run"):
         score_answers(files, run.root)
+    run.summary.write_text("{}")
+    for fails in (lambda: score_answers(files, run.root), lambda: draw_again(run.root, again=True)):
+        with pytest.raises(ConfigError, match=r"summary\.json is not whole, or of another version"):
+            fails()
 
 
 # --- the command line ---

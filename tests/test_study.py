@@ -184,6 +184,31 @@ def test_a_folder_with_a_different_run_is_left_as_it_is(finished: RunDir, scans:
     assert finished.summary.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"seed": 5', '"seed": 5, "key_of_another_version": 1', "(key_of_another_version: "),
+        ('"seed": 5', '"seed": "seven"', "(seed: "),
+        ('"seed": 5', '"seed": ', "is not whole"),
+    ],
+)
+def test_a_record_that_this_version_did_not_write_is_named_and_left_as_it_is(
+    finished: RunDir, scans: Path, tmp_path: Path, augment_mri: Command, *, old: str, new: str, said: str
+) -> None:
+    told = finished.run_json.read_text().replace(old, new, 1)
+    assert new in told
+    root = tmp_path / "run"
+    root.mkdir()
+    RunDir(root).run_json.write_text(told)
+    done = augment_mri("run", scans, "--out", root, "--preset", "smoke", "--resume")
+    assert done.returncode == 2
+    assert f"{RunDir(root).run_json} is not whole, or of another version" in done.stderr
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert RunDir(root).run_json.read_text() == told
+    assert [path.name for path in root.iterdir()] == ["run.json"]
+
+
 def test_a_locked_set_that_cannot_be_used_costs_no_result_and_can_be_left_aside(
     finished: RunDir, study: list[object], scans: Path, tmp_path: Path, augment_mri: Command
 ) -> None:
