@@ -35,7 +35,6 @@ from gan import UNLIMITED, Data, Images, Trainer, likeness, load, train_by
 from localisation import load as load_masked
 from numpy.typing import NDArray
 from painting import markdown, points, share
-from torch.nn import functional as F
 
 from data_contracts.manifest import DIAGNOSES, NO_TUMOUR, TUMOUR
 from flows.config import SynthesisConfig
@@ -49,7 +48,6 @@ from pipeline.run_dir import write_table
 from pipeline.synthesis import gan, model_dir, painter
 from pipeline.synthesis.config import GanConfig
 from pipeline.synthesis.lesions import LesionBank, lesion_bank, paste_set
-from pipeline.synthesis.networks.lean import LeanConfig
 from pipeline.synthesis.painting import lesson, paint_set
 from pipeline.synthesis.sample import Code, decode, latent, sample
 
@@ -67,28 +65,12 @@ class Variant:
     """
 
     strategy: Literal["per_class", "joint", "finetune"] = "joint"
-    class_blocks: int | None = None
-    guidance: float = 0.0
     chosen: Literal["drawn", "paired", "agreed"] = "drawn"
-
-    @property
-    def models(self) -> str:
-        """Name of its generators, which variants that differ in what is chosen share."""
-        path = "" if self.class_blocks is None else f"-{self.class_blocks}"
-        return f"{self.strategy}{path}" + (f"-guided-{self.guidance:g}" if self.guidance else "")
-
-    def config(self, minutes: float) -> GanConfig:
-        """Of one diagnosis' half of the minutes."""
-        network = LeanConfig(class_blocks=self.class_blocks)
-        return GanConfig(images=UNLIMITED, minutes=minutes / 2, network=network, guidance=self.guidance)
 
 
 VARIANTS: Final[Mapping[str, Variant]] = {
     "finetune": Variant("finetune"),
     "joint": Variant(),
-    "path": Variant(class_blocks=2),
-    "guided": Variant(guidance=1.0),
-    "path-guided": Variant(class_blocks=2, guidance=1.0),
     "agreed": Variant(chosen="agreed"),
     "paired": Variant(chosen="paired"),
     "per-class": Variant("per_class"),
@@ -106,7 +88,7 @@ class Mending:
         self.diagnoses = data.rows.loc[learning, "diagnosis"].map(DIAGNOSES.index).to_numpy(np.int64)
         self.finder = CopyFinder(self.real, data.rows.loc[learning, "group"].tolist())
         self.wanted = {one: int(data.of(one, test=False).sum()) for one in DIAGNOSES}
-        self.guide = self.learned(self.real, self.diagnoses, seed).requires_grad_(False)
+        self.guide = self.learned(self.real, self.diagnoses, seed)
 
     def learned(self, images: Images, diagnoses: NDArray[np.int64], seed: int) -> Classifier:
         return train_classifier(
@@ -117,10 +99,6 @@ class Mending:
             seed=seed,
             compute=best_compute(),
         )
-
-    def wrong(self, images: torch.Tensor, diagnoses: torch.Tensor) -> torch.Tensor:
-        """The guide's cross-entropy of generated slices."""
-        return F.binary_cross_entropy_with_logits(self.guide(images).float(), diagnoses.float())
 
     def passes(self, images: Images, diagnosis: str, *, agreed: bool) -> NDArray[np.bool_]:
         """Which slices may leave and, where that is asked for, which the guide takes for what they should be."""
@@ -149,10 +127,16 @@ class Mending:
         return pd.concat([self.predictions(ALONE, images, diagnoses), self.predictions(BESIDE, *both)])
 
 
+def gan_config(minutes: float) -> GanConfig:
+    """Of one diagnosis' half of the minutes."""
+    return GanConfig(images=UNLIMITED, minutes=minutes / 2)
+
+
 def dreamt(mending: Mending, trainer: Trainer, variant: Variant) -> tuple[Set, int]:
     """The variant's set, at most as many as are wanted, and how many real images its generators were shown."""
     how = SynthesisConfig(strategy=variant.strategy)
-    folders = train_by(how, trainer, variant.models, variant.config(mending.minutes), mending.seed)
+    # variants that differ in what is chosen share their generators
+    folders = train_by(how, trainer, variant.strategy, gan_config(mending.minutes), mending.seed)
     models = {one: model_dir.load_generator(folder) for one, folder in folders.items()}
     draw = pairs if variant.chosen == "paired" else apart
     chosen: dict[str, list[Images]] = {one: [] for one in DIAGNOSES}
@@ -187,13 +171,13 @@ def apart(models: Mapping[str, tuple[torch.nn.Module, model_dir.TrainedGan]], se
 def pairs(models: Mapping[str, tuple[torch.nn.Module, model_dir.TrainedGan]], seeds: Sequence[int]) -> Set:
     """Both diagnoses of the latent and the height of each seed: what differs shows the diagnosis, or should."""
     generator, trained = models[TUMOUR]
-    shared = trained.conditions.shared()
-    twin = {shared[c]: c for c in trained.conditions.of_diagnosis(NO_TUMOUR)}
+    numbers = {level: c for c, level in enumerate(trained.conditions.levels)}
     found: dict[str, list[Images]] = {one: [] for one in DIAGNOSES}
     for seed in seeds:
         z, c = latent(seed, trained)
-        if shared[c] in twin:  # a height may have too few slices of one diagnosis to be a condition of it
-            for one, condition in ((TUMOUR, c), (NO_TUMOUR, twin[shared[c]])):
+        twin = numbers.get(trained.conditions.levels[c].model_copy(update={"diagnosis": NO_TUMOUR}))
+        if twin is not None:  # a height may have too few slices of one diagnosis to be a condition of it
+            for one, condition in ((TUMOUR, c), (NO_TUMOUR, twin)):
                 found[one].append(decode(generator, Code(z[None], condition)))
     return {one: np.stack(of) for one, of in found.items()}
 
@@ -304,7 +288,7 @@ def main() -> None:
         parser.error(f"no such variant: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     data = load(given.source, given.work, inner=True)
     mending = Mending(data, minutes=given.minutes, seed=given.seed, classifiers=given.classifiers)
-    trainer = Trainer(data, given.work, "mended", given.minutes, make_ruler=None, guide=mending.wrong)
+    trainer = Trainer(data, given.work, "mended", given.minutes, make_ruler=None)
     if not predictions_path(trainer, REAL, given.seed).exists():
         found = mending.predictions(REAL, mending.real, mending.diagnoses)
         write_table(predictions_path(trainer, REAL, given.seed), found)

@@ -122,15 +122,6 @@ class StudyConfig(BaseModel):
                 raise ValueError(f"normalise.size: {error}") from None
         return self
 
-    @model_validator(mode="after")
-    def _unguided(self) -> "StudyConfig":
-        if self.gan.guidance:
-            raise ValueError(
-                "gan.guidance: no study or single training has a classifier to guide its GANs; leave it at 0 "
-                "(benchmarks/mended.py hands one in)"
-            )
-        return self
-
     @property
     def uses_lesions(self) -> bool:
         """Whether a fold must know where lesions lie."""

@@ -28,7 +28,6 @@ def test_a_users_file_replaces_single_keys_and_leaves_the_rest(tmp_path: Path) -
         ("[gann]\nimages = 5\n", r"no key 'gann'; known there: .*gan"),
         ("[gan.augmentation]\nflip = 1\n", r"no key 'gan\.augmentation\.flip'; known there: .*cutout"),
         ("[gan]\nimages = 'many'\n", r"gan\.images = 'many'"),
-        ("[gan]\nguidance = 1\n", r"study\.toml: gan\.guidance: no study .* leave it at 0"),
         ("[gan\n", "not valid TOML"),
     ],
 )

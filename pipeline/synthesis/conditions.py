@@ -71,12 +71,6 @@ class Conditions(BaseModel):
             raise ValueError(f"the training held {known}, not {diagnosis}")
         return numbers
 
-    def shared(self) -> tuple[int, ...]:
-        """Of each condition the number of what it says but for the diagnosis: those of one number are twins."""
-        rest = [said.model_copy(update={"diagnosis": None}) for said in self.levels]
-        kinds = list(dict.fromkeys(rest))
-        return tuple(kinds.index(one) for one in rest)
-
     def _interval(self, first: int, last: int) -> str:
         """From the lower edge of one interval to the upper edge of another, neither of which bounds all heights."""
         edges = self.position_edges

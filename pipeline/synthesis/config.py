@@ -26,9 +26,6 @@ class GanConfig(BaseModel):
     r2: bool = True  # else R1 alone (Mescheder et al. 2018; Karras et al. 2020)
     penalty_interval: int = Field(8, ge=1)  # steps between penalties, which are scaled up to match (lazy, Karras 2020)
     interpolate_penalty: float = Field(10.0, ge=0)  # lambda of Gulrajani et al. 2017, at every step; loss wgan-gp alone
-    # Weight in the generator's loss of what a classifier, trained on the real slices of the same training part, says
-    # against the diagnosis that an image was asked to show (Odena et al. 2017, L_C, of a frozen classifier)
-    guidance: float = Field(0.0, ge=0)
     discriminator_steps: int = Field(1, ge=1)  # a step of the generator: k of Goodfellow et al. 2014, algorithm 1
     generator_optimiser: OptimiserConfig = OptimiserConfig()
     discriminator_optimiser: OptimiserConfig = OptimiserConfig()  # two rates: Heusel et al. 2017
@@ -72,16 +69,12 @@ class GanConfig(BaseModel):
         minutes = None if self.minutes is None else factor * self.minutes
         return self.model_copy(update={"images": round(factor * self.images), "minutes": minutes})
 
-    def for_images(self, *, image_size: int, conditions: int, shared: tuple[int, ...] = ()) -> "GanConfig":
+    def for_images(self, *, image_size: int, conditions: int) -> "GanConfig":
         """The same training, its network as large as the images and with their conditions.
 
-        shared: of each condition the number of what it says but for the diagnosis (`Conditions.shared`); of use to a
-        network with `class_blocks`. Raises ValueError, in one line, where the network cannot make images of this many
-        pixels a side.
+        Raises ValueError, in one line, where the network cannot make images of this many pixels a side.
         """
         sized = self.network.model_dump() | {"image_size": image_size, "conditions": conditions}
-        if sized.get("class_blocks") is not None:
-            sized["shared"] = shared
         try:
             network = type(self.network).model_validate(sized)
         except ValidationError as error:

@@ -29,7 +29,6 @@ from pipeline.synthesis.optimisers import descend
 
 __all__ = [  # GanConfig and Tick come from beside
     "GanConfig",
-    "Guide",
     "Paced",
     "State",
     "Tick",
@@ -51,8 +50,6 @@ NUMBERS: Final = ("seed", "strength", "realness", "images_seen", "seconds", "sin
 REMEMBERED: Final = 4  # batches over which overfitting is averaged (ADA, section 3.1)
 FEWEST_TICKS: Final = 40  # of a budget in minutes
 EVALUATED: Final = 64  # images judged at once outside of a training step
-# What is added to the generator's loss, times `guidance`: of images (N, 1, H, W) in [-1, 1] and their conditions (N,)
-Guide = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class Paced(Protocol):
@@ -160,7 +157,6 @@ def train_step(
     conditions: torch.Tensor,
     config: GanConfig,
     compute: Compute,
-    guide: Guide | None = None,
 ) -> Step:
     """The discriminator once a batch, then the generator once, then EMA; Goodfellow et al. 2014, algorithm 1.
 
@@ -180,7 +176,7 @@ def train_step(
             d_loss, penalty, accuracy = _discriminator_step(
                 state, real, c, step=step + i, config=config, compute=compute
             )
-        g_loss = _generator_step(state, real, c, config=config, compute=compute, guide=guide)
+        g_loss = _generator_step(state, real, c, config=config, compute=compute)
     n = len(images) * parallel.count()
     state.images_seen += n
     # running means, which each process has of its own rows
@@ -224,9 +220,9 @@ def _discriminator_step(
 
 
 def _generator_step(
-    state: State, real: torch.Tensor, c: torch.Tensor, *, config: GanConfig, compute: Compute, guide: Guide | None
+    state: State, real: torch.Tensor, c: torch.Tensor, *, config: GanConfig, compute: Compute
 ) -> torch.Tensor:
-    """Deceive the discriminator with one fake batch, and follow the guide. Returns the detached loss, without its."""
+    """Deceive the discriminator with one fake batch. Returns the detached loss."""
     loss = losses.LOSSES[config.loss]
     state.discriminator.requires_grad_(False)
     with compute.autocast():
@@ -236,8 +232,7 @@ def _generator_step(
         if loss.generator_sees_real:
             real_logits = state.discriminator(_seen(state, real, config, compute), c)
         g_loss = loss.generator(real_logits, fake_logits)
-        guided = 0.0 if guide is None else config.guidance * guide(fake, c)
-    descend(state.generator_optimiser, g_loss + guided, l1=config.generator_optimiser.l1)
+    descend(state.generator_optimiser, g_loss, l1=config.generator_optimiser.l1)
     state.discriminator.requires_grad_(True)
     return g_loss.detach()
 
@@ -346,7 +341,6 @@ def train(
     config: GanConfig,
     compute: Compute,
     on_tick: Callable[[State, Tick], bool | None],
-    guide: Guide | None = None,
 ) -> None:
     """Train until `config.images` real images were seen or `config.minutes` are over; `on_tick` at ticks and the end.
 
@@ -369,7 +363,7 @@ def train(
             mirrored = _share(torch.rand(n, generator=state.rng) < 0.5, config)
             batch = torch.where(mirrored[:, None, None, None], batch.flip(3), batch)
         c = conditions[rows]
-        steps.append(train_step(state, images=batch, conditions=c, config=config, compute=compute, guide=guide))
+        steps.append(train_step(state, images=batch, conditions=c, config=config, compute=compute))
         state.seconds = time.monotonic() - started
         if config.minutes is not None:  # then steps depend on it
             state.seconds = parallel.by_first(lambda: state.seconds)

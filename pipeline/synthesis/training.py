@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_contracts.manifest import DIAGNOSES
 from pipeline.compute import Compute
 from pipeline.formats.raster import to_uint8, write_png
 from pipeline.run_dir import read_record, whole
@@ -22,9 +21,6 @@ from pipeline.synthesis.watching import MakeRuler, Watching, hold_out
 
 FEWEST_IMAGES: Final = 8  # below, a discriminator knows each image before the generator has made one
 Progress = Callable[[int, int, str], None]  # (images seen, budget in images, how it goes)
-# Of images (N, 1, S, S) in [-1, 1], which may want a gradient, and the diagnoses that they should show, int64 (N,),
-# indices into DIAGNOSES: how wrong a classifier finds them, a mean; it leaves its own weights as they are
-Guide = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -67,26 +63,22 @@ def train(
     make_ruler: MakeRuler | None = None,
     diagnosis: str | None = None,
     start: Path | None = None,
-    guide: Guide | None = None,
 ) -> TrainedGan:
     """Train one GAN into `folder`, going on from its checkpoint where one stands there.
 
     data: of one diagnosis, or of several for a joint GAN that has the diagnosis among its conditions. With `diagnosis`
     and `start` a copy of the joint model in the folder `start`, of the same data and seed, goes on with the slices of
     one diagnosis until `config.images`, those of the joint training among them. make_ruler: the measures of the
-    collapse watch; without them, or with `config.watch.on` false, the last generator is kept. guide: the classifier of
-    `config.guidance`, of this training part alone, and the same one when a training is gone on with. A finished folder
-    is returned as it is. Raises ModelError before anything is trained where there are too few images, where the network
-    cannot make such images, where there is guidance without a guide, and where the checkpoint is damaged or of another
-    training; later where the disk is full; gan.TrainingFailed where the training cannot go on. The last checkpoint
-    stays where it is. Of several processes (`train_on`) the first alone looks at the training and writes.
+    collapse watch; without them, or with `config.watch.on` false, the last generator is kept. A finished folder is
+    returned as it is. Raises ModelError before anything is trained where there are too few images, where the network
+    cannot make such images, and where the checkpoint is damaged or of another training; later where the disk is full;
+    gan.TrainingFailed where the training cannot go on. The last checkpoint stays where it is. Of several processes
+    (`train_on`) the first alone looks at the training and writes.
     """
     if parallel.rank() == 0:
         model_dir.tidy(folder)
     if model_dir.config_path(folder).exists():
         return read_record(model_dir.config_path(folder), TrainedGan)
-    if config.guidance and guide is None:
-        raise ModelError(f"gan.guidance is {config.guidance}, and no classifier was given to guide")
     make_ruler = make_ruler if config.watch.on else None
     ready = _prepare(data, config=config, seed=seed, watched=make_ruler is not None, diagnosis=diagnosis)
     if parallel.rank() > 0:
@@ -102,17 +94,10 @@ def train(
                 config=training.config,
                 compute=compute,
                 on_tick=lambda _, tick: training.tick(tick, progress),
-                guide=_by_condition(guide, ready) if guide is not None and config.guidance else None,
             )
         except ValueError as error:  # weights of conditions that leave none to draw
             raise ModelError(str(error)) from None
     return parallel.by_first(training.finish)
-
-
-def _by_condition(guide: Guide, ready: _Prepared) -> gan.Guide:
-    """The guide of diagnoses as one of the conditions of a training, each of which has one diagnosis."""
-    of = [DIAGNOSES.index(said.diagnosis or ready.diagnosis) for said in ready.conditions.levels]
-    return lambda images, c: guide(images, torch.tensor(of, device=c.device)[c])
 
 
 def train_on(
@@ -363,10 +348,7 @@ def _begin(
         if of_joint.unimproved_since is not None:  # early in its copies' budget, when the blur was over for it
             config = config.model_copy(update={"blur": 0.0})
     try:
-        conditioned = ready.conditions
-        config = config.for_images(
-            image_size=ready.images.shape[-1], conditions=len(conditioned.levels), shared=conditioned.shared()
-        )
+        config = config.for_images(image_size=ready.images.shape[-1], conditions=len(ready.conditions.levels))
         state = gan.new_state(config=config, seed=seed, compute=compute)
     except ValueError as error:
         raise ModelError(str(error)) from None

@@ -7,10 +7,10 @@ done at the lower resolution. The condition enters the generator by conditional 
 
 import math
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
@@ -23,23 +23,6 @@ class LeanConfig(HalvingConfig):
     family: Literal["lean"] = "lean"
     width: int = Field(32, ge=4)  # channels at half the image size; deeper layers have up to max_width
     max_width: int = Field(192, ge=4)
-    # Coarsest sizes of the generator, of 4, 8, 16, ... pixels a side, that know the diagnosis; the others know the rest
-    # of the condition alone, so that all finer detail is one decoder's for all diagnoses. Coarse sizes decide what is
-    # where (Karras et al. 2019, section 3.1). None: all know it.
-    class_blocks: int | None = Field(None, ge=0)
-    shared: tuple[int, ...] = ()  # by condition, the number of that rest; () for as many as there are conditions
-
-    @model_validator(mode="after")
-    def _one_a_condition(self) -> Self:
-        if self.shared and len(self.shared) != self.conditions:
-            raise ValueError(f"shared has {len(self.shared)} entries for {self.conditions} conditions")
-        return self
-
-    def told(self) -> list[list[int]]:
-        """What each size from 4 pixels a side is told of each condition."""
-        everything = list(range(self.conditions))
-        known = len(self.widths()) if self.class_blocks is None else self.class_blocks
-        return [everything if i < known else list(self.shared or everything) for i in range(len(self.widths()))]
 
     def widths(self) -> list[int]:
         """Channels at 4, 8, ... image_size / 2 pixels a side."""
@@ -70,24 +53,17 @@ class Generator(nn.Module):
         super().__init__()
         widths = config.widths()
         self.dense = nn.Linear(config.latent_dim, widths[0] * BASE * BASE)
-        told = config.told()
-        # not among the weights, whose names stay those of models from before there was such a choice
-        self.register_buffer("told", torch.tensor(told), persistent=False)
-        self.told: torch.Tensor
-        self.first_norm = ConditionalBatchNorm(widths[0], max(told[0]) + 1)
+        self.first_norm = ConditionalBatchNorm(widths[0], config.conditions)
         pairs = list(pairwise(widths))
         self.convs = nn.ModuleList(nn.Conv2d(a, 4 * b, 3, padding=1) for a, b in pairs)
-        self.norms = nn.ModuleList(
-            ConditionalBatchNorm(b, max(of) + 1) for (_, b), of in zip(pairs, told[1:], strict=True)
-        )
+        self.norms = nn.ModuleList(ConditionalBatchNorm(b, config.conditions) for _, b in pairs)
         self.to_image = nn.Conv2d(widths[-1], 4, 3, padding=1)
 
     def forward(self, z: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
         x = self.dense(z).unflatten(1, (-1, BASE, BASE))
-        first, *others = self.told[:, c]
-        x = F.relu(self.first_norm(x, first))
-        for conv, norm, told in zip(self.convs, self.norms, others, strict=True):
-            x = F.relu(norm(F.pixel_shuffle(conv(x), 2), told))
+        x = F.relu(self.first_norm(x, c))
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = F.relu(norm(F.pixel_shuffle(conv(x), 2), c))
         return torch.tanh(F.pixel_shuffle(self.to_image(x), 2).float())
 
 
