@@ -151,10 +151,10 @@ def _scores(candidate: Features, training: Features, n: int, draw: int) -> Metri
 class Trainer:
     """Trains what an experiment asks for on one set, in folders of WORK, and notes each finished training."""
 
-    def __init__(self, data: Data, work: Path, experiment: str, minutes: float, **given: Any) -> None:
-        """given: to every training, in place of the judge's measures for its watch."""
+    def __init__(self, data: Data, work: Path, experiment: str, minutes: float, *, watched: bool = True) -> None:
+        """watched: by the judge's measures, unless a training is given others."""
         self.data, self.work, self.experiment, self.minutes = data, work, experiment, minutes
-        self.given = {"make_ruler": make_ruler(k=K)} | given
+        self.make_ruler = make_ruler(k=K) if watched else None
         self.notes = work / f"{experiment}.jsonl"
         # what looks at trained generators looks at those of `quality`, if these minutes are its own
         self.folder = "quality" if experiment in ("modes", "leak") else experiment
@@ -187,7 +187,7 @@ class Trainer:
             seed=seed,
             compute=best_compute(),
             progress=lambda done, _, said: print(f"{name} {seed} {only}: {done} images, {said}", flush=True),
-            **self.given | more,
+            **{"make_ruler": self.make_ruler} | more,
         )
         return folder
 

@@ -288,7 +288,7 @@ def main() -> None:
         parser.error(f"no such variant: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     data = load(given.source, given.work, inner=True)
     mending = Mending(data, minutes=given.minutes, seed=given.seed, classifiers=given.classifiers)
-    trainer = Trainer(data, given.work, "mended", given.minutes, make_ruler=None)
+    trainer = Trainer(data, given.work, "mended", given.minutes, watched=False)
     if not predictions_path(trainer, REAL, given.seed).exists():
         found = mending.predictions(REAL, mending.real, mending.diagnoses)
         write_table(predictions_path(trainer, REAL, given.seed), found)

@@ -52,15 +52,11 @@ def slices():
     )
 
 
-def train(folder, config=CONFIG, **given):
-    arguments = {"folder": folder, "data": slices(), "config": config, "seed": 3, "compute": PLAIN}
-    return training.train(**arguments, progress=lambda *_: None, **given)
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("joint")
-    train(folder / "joint")
+    arguments = {"folder": folder / "joint", "data": slices(), "config": CONFIG, "seed": 3, "compute": PLAIN}
+    training.train(**arguments, progress=lambda *_: None)
     found = {}
     for one in DIAGNOSES:
         model_dir.derive(folder / "joint", folder / one, diagnosis=one)

@@ -337,6 +337,11 @@ def test_page_stands_where_a_part_of_the_run_is_empty(run_root: Path, field: str
     assert not re.findall(r"\b(None|nan|Undefined)\b", page.text)
 
 
+def first_screen(html: str) -> str:
+    part = html[html.index('<section id="verdict"') : html.index('<section id="data"')]
+    return Page(part).text
+
+
 @pytest.mark.parametrize(
     ("verdict", "said"),
     [
@@ -347,8 +352,7 @@ def test_page_stands_where_a_part_of_the_run_is_empty(run_root: Path, field: str
     ],
 )
 def test_first_screen_says_the_verdict_and_what_could_be_seen(run_root: Path, verdict: str, said: str) -> None:
-    html = render(summary=build_summary(verdict=verdict), run_root=run_root)
-    first = Page(html[html.index('<section id="verdict"') : html.index('<section id="data"')]).text
+    first = first_screen(render(summary=build_summary(verdict=verdict), run_root=run_root))
     assert said in first
     assert "56\N{NO-BREAK SPACE}subjects" in first
     assert ("smallest true difference" in first) == (verdict != "gain")
@@ -398,14 +402,9 @@ def test_each_part_of_the_evidence_stands_without_the_others(run_root: Path, abs
     assert not re.findall(r"\b(None|nan|Undefined)\b", text)
 
 
-def first_screen(html: str) -> str:
-    part = html[html.index('<section id="verdict"') : html.index('<section id="data"')]
-    return Page(part).text.replace("\N{NO-BREAK SPACE}", " ")
-
-
 def test_what_an_external_test_found_stands_on_the_first_screen_whatever_the_verdict(run_root: Path) -> None:
     unsure = full_summary(verdict="insufficient_evidence", external=external(0.02, 0.1))
-    text = first_screen(render(summary=unsure, run_root=run_root))
+    text = first_screen(render(summary=unsure, run_root=run_root)).replace("\N{NO-BREAK SPACE}", " ")
     said = "External test. Synthetic slices made +6.0 points (+2.0 to +10.0) of difference in balanced accuracy"
     assert f"{said}: a gain is shown." in " ".join(text.split())
     assert "External test" not in first_screen(render(summary=full_summary(external=None), run_root=run_root))
@@ -415,8 +414,8 @@ def test_what_an_external_test_found_stands_on_the_first_screen_whatever_the_ver
 def test_a_control_that_did_not_come_out_null_stands_on_the_first_screen(run_root: Path, verdict: str) -> None:
     controls = (permuted(0.71, passed=False), collapsed_generator())
     html = render(summary=full_summary(verdict=verdict, controls=controls), run_root=run_root)
-    assert '<section id="verdict" class="problem"' in html
-    text = first_screen(html)
+    assert html[html.index('<section id="verdict"') :].startswith('<section id="verdict" class="problem"')
+    text = first_screen(html).replace("\N{NO-BREAK SPACE}", " ")
     assert "a gain is shown" not in text  # by an external test of the same program
     assert "The figures of this study are not to be believed, because a classifier that learned" in text
     assert "71.0 % (66.0 to 76.0), where 50 % is guessing" in text
